@@ -7,7 +7,7 @@
  */
 #include "extension.h"
 
-#include "../../base/array.h"
+#include "array.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,9 +8,9 @@
  */
 #include "header.h"
 
-#include "../../base/align.h"
-#include "../../base/array.h"
-#include "../../base/cleanup.h"
+#include "align.h"
+#include "array.h"
+#include "cleanup.h"
 #include "extension.h"
 #include "view.h"
 

@@ -7,9 +7,9 @@
  */
 #pragma once
 
-#include "../../base/align.h"
-#include "../../base/bytes.h"
-#include "../imgfmt.h"
+#include "align.h"
+#include "bytes.h"
+#include "imgfmt.h"
 
 #include <errno.h>
 #include <stdlib.h>
