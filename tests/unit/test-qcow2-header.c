@@ -4,7 +4,6 @@
  * bytes. A row says what parsing returns then, and the exact words; for every limit there is a
  * row at it and one just over it.
  */
-#define _GNU_SOURCE
 #include "test.h"
 
 #include "array.h"
@@ -101,6 +100,7 @@ static const struct row rows[] = {
 
 	/* header_length */
 	{ "header length 104", { U32(100, 104) }, 0, NULL },
+	{ "no field behind a header of 104", { U32(100, 104), U8(104, 9) }, 0, NULL },
 	{ "header length 96", { U32(100, 96) }, -EINVAL, "header length 96 is less than 104" },
 	{ "header length 103", { U32(100, 103) }, -EINVAL, "header length 103 is less than 104" },
 	{ "header length 105", { U32(100, 105) }, -EINVAL,
@@ -249,6 +249,7 @@ static const struct row rows[] = {
 	  "header extension 0x00001234 at offset 112 of 16 bytes exceeds its area, which ends at "
 	  "offset 135" },
 	{ "padded over the name", { U64(8, 135), EXT(FIRST, 0x1234, 15) }, 0, NULL },
+	{ "an end just before the name", { U64(8, 120) }, 0, NULL },
 	{ "name too close for an extension", { U64(8, 119) }, -EINVAL,
 	  "header extension at offset 112 exceeds its area, which ends at offset 119" },
 	{ "extensions of v2", { VERSION2, EXT(72, FORMAT, 16) }, -EINVAL,
@@ -499,6 +500,25 @@ static void test_short_files(void)
 	qcow2_header_finish(&header);
 }
 
+/* More names than there is room for in a message: cut off, and not written over the end. */
+static void test_many_names(void)
+{
+	static uint8_t bytes[CLUSTER_SIZE];
+	struct qcow2_header header;
+	struct imgfmt_error error;
+
+	make_header(bytes, 3);
+	put_be64(bytes + QCOW2_AT_INCOMPATIBLE, UINT64_MAX);
+	put_be32(bytes + FIRST, NAMES);
+	put_be32(bytes + FIRST + 4, 64 * 48);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		bytes[FIRST + 8 + bit * 48 + 1] = (uint8_t)bit;
+		memset(bytes + FIRST + 8 + bit * 48 + 2, 'n', 46);
+	}
+	CHECK_EQUAL(parse(bytes, sizeof(bytes), &header, &error), -ENOTSUP);
+	CHECK_EQUAL(strlen(error.text), strlen("qcow2 feature not supported: ") + 399);
+}
+
 static void test_extent(void)
 {
 	static uint8_t bytes[CLUSTER_SIZE];
@@ -522,6 +542,7 @@ int main(void)
 	test_strings();
 	test_pointers();
 	test_short_files();
+	test_many_names();
 	test_extent();
 	return 0;
 }
