@@ -6,7 +6,6 @@
  * a write that went beyond the size just asked for would be cut off. Calls of the kernel that do
  * not work everywhere (punching, zeroing) are tried first and replaced by written zeroes.
  */
-#define _GNU_SOURCE
 #include "hostfile.h"
 
 #include "align.h"

@@ -9,7 +9,6 @@
  * of two who come at the same time at least one sees the other. They are locks of the open file
  * description and last until its last descriptor is closed.
  */
-#define _GNU_SOURCE
 #include "hostlock.h"
 
 #include "array.h"

@@ -18,13 +18,15 @@ static int raw_probe(const struct imgfmt_sample *sample)
 static int raw_open(struct imgfmt_image *image, const struct imgfmt_open_options *options,
 		    struct imgfmt_error *reterr)
 {
+	uint64_t size;
 	int r;
 
 	(void)options;
-	r = hostfile_size(image->file, &image->size);
+	r = hostfile_size(image->file, &size);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot find out the size: %s",
 					strerror(-r));
+	image->size = size;
 	return 0;
 }
 

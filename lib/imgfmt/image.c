@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opening an image and what it is backed by, and closing it again. Owns struct imgfmt_image.
+ *
+ * Every file of the chain is locked before anything of it is read.
+ */
+#include "image.h"
+
+#include "cleanup.h"
+#include "io.h"
+#include "lock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many images may lie below one another. Each costs a descriptor and a step for every read. */
+#define MAX_DEPTH 64
+
+/* The images above the one being opened: to find loops, and to count. */
+struct ancestor {
+	const struct ancestor *above;
+	struct hostfile *file;
+};
+
+static int open_image(int fd, const struct imgfmt_open_options *options,
+		      const struct ancestor *above, struct imgfmt_image **ret,
+		      struct imgfmt_error *reterr);
+
+void imgfmt_warn(struct imgfmt_image *image, const char *format, ...)
+{
+	char message[512];
+	va_list arguments;
+
+	if (!image->warn)
+		return;
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	image->warn(image->userdata, message);
+}
+
+/* ---- life of the struct ---- */
+
+static struct imgfmt_image *image_create(const struct imgfmt_open_options *options)
+{
+	struct imgfmt_image *image = calloc(1, sizeof(*image));
+
+	if (!image)
+		return NULL;
+	image->path = strdup(options->path ? options->path : "image");
+	if (!image->path) {
+		free(image);
+		return NULL;
+	}
+	image->read_only = options->read_only;
+	image->keep_space = options->keep_space;
+	image->warn = options->warn;
+	image->userdata = options->userdata;
+	pthread_rwlock_init(&image->use, NULL);
+	pthread_mutex_init(&image->serial, NULL);
+	pthread_mutex_init(&image->head, NULL);
+	grace_init(&image->grace);
+	return image;
+}
+
+/* Free everything but what the driver's close does. */
+static void image_destroy(struct imgfmt_image *image)
+{
+	hostfile_destroy(image->file);
+	free(image->state);
+	free(image->path);
+	free(image->backing_name);
+	free(image->backing_format);
+	pthread_rwlock_destroy(&image->use);
+	pthread_mutex_destroy(&image->serial);
+	pthread_mutex_destroy(&image->head);
+	free(image);
+}
+
+DEFINE_CLEANUP(struct imgfmt_image, image_destroy_pointee, image_destroy);
+
+int imgfmt_close(struct imgfmt_image *image)
+{
+	int r;
+
+	if (!image)
+		return 0;
+	r = image->read_only ? 0 : driver_flush(image);
+	driver_close(image);
+	imgfmt_close(image->backing);
+	image_destroy(image);
+	return r;
+}
+
+/* ---- opening ---- */
+
+static int check_ancestors(struct hostfile *file, const struct ancestor *above, const char *path,
+			   struct imgfmt_error *reterr)
+{
+	uint64_t device, inode;
+	unsigned int depth = 0;
+	int r;
+
+	r = hostfile_identity(file, &device, &inode);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %s", path, strerror(-r));
+	for (; above; above = above->above) {
+		uint64_t above_device, above_inode;
+
+		r = hostfile_identity(above->file, &above_device, &above_inode);
+		if (r < 0)
+			return imgfmt_error_set(reterr, r, "%s: %s", path, strerror(-r));
+		if (above_device == device && above_inode == inode)
+			return imgfmt_error_set(reterr, -EINVAL,
+						"%s: the backing chain comes back to this file", path);
+		if (++depth > MAX_DEPTH)
+			return imgfmt_error_set(reterr, -EINVAL,
+						"%s: more than %d backing files below one another",
+						path, MAX_DEPTH);
+	}
+	return 0;
+}
+
+static int choose_driver(struct imgfmt_image *image, const char *format,
+			 struct imgfmt_error *reterr)
+{
+	struct imgfmt_sample sample;
+	int r;
+
+	if (format) {
+		image->driver = imgfmt_find_driver(format);
+		if (!image->driver)
+			return imgfmt_error_set(reterr, -ENOTSUP, "%s: unknown format '%s'",
+						image->path, format);
+	} else {
+		r = imgfmt_take_sample(image->file, &sample);
+		if (r < 0)
+			return imgfmt_error_set(reterr, r, "%s: cannot read: %s", image->path,
+						strerror(-r));
+		image->driver = imgfmt_probe(&sample);
+		image->detected = true;
+	}
+	if (!image->driver->open)
+		return imgfmt_error_set(reterr, -ENOTSUP,
+					"%s: this is a %s image, a format that is not supported",
+					image->path, image->driver->description);
+	return 0;
+}
+
+/* Wrap and lock the file; the descriptor is consumed. */
+static int open_file(struct imgfmt_image *image, int fd, const struct ancestor *above,
+		     struct imgfmt_error *reterr)
+{
+	struct imgfmt_error error;
+	int r;
+
+	r = hostfile_create(fd, !image->read_only, &image->file);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %s", image->path,
+					r == -EINVAL ? "not a regular file or a block device"
+						     : strerror(-r));
+	r = check_ancestors(image->file, above, image->path, reterr);
+	if (r < 0)
+		return r;
+	r = hostfile_lock(image->file, image->read_only ? HOSTFILE_READER : HOSTFILE_WRITER,
+			  &error);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %.400s", image->path, error.text);
+	return 0;
+}
+
+static int open_driver(struct imgfmt_image *image, const struct imgfmt_open_options *options,
+		       struct imgfmt_error *reterr)
+{
+	struct imgfmt_error error = { "" };
+	int r;
+
+	if (image->driver->state_size > 0) {
+		image->state = calloc(1, image->driver->state_size);
+		if (!image->state)
+			return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	}
+	r = driver_open(image, options, &error);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %.400s", image->path, error.text);
+	return 0;
+}
+
+/* Open what backing_name names, through the gate. */
+static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_options *options,
+			const struct ancestor *above, struct imgfmt_error *reterr)
+{
+	const struct ancestor self = { .above = above, .file = image->file };
+	const struct imgfmt_reference reference = {
+		.kind = IMGFMT_BACKING_FILE,
+		.name = image->backing_name,
+		.format = image->backing_format,
+		.referrer = image->path,
+	};
+	struct imgfmt_open_options below = *options;
+	_cleanup_free_ char *path = NULL;
+	int fd, r;
+
+	if (!options->gate)
+		return imgfmt_error_set(reterr, -EACCES,
+					"%s: its backing file '%s' must not be opened", image->path,
+					image->backing_name);
+	if (!image->backing_format)
+		imgfmt_warn(image, "%s: does not say what format its backing file has; detecting it",
+			    image->path);
+	r = options->gate->open(options->gate->userdata, &reference, &fd, &path, reterr);
+	if (r < 0)
+		return r;
+	below.path = path;
+	below.format = image->backing_format;
+	below.read_only = true;
+	return open_image(fd, &below, &self, &image->backing, reterr);
+}
+
+static int open_image(int fd, const struct imgfmt_open_options *options,
+		      const struct ancestor *above, struct imgfmt_image **ret,
+		      struct imgfmt_error *reterr)
+{
+	CLEANUP(image_destroy_pointee) struct imgfmt_image *image = NULL;
+	_cleanup_close_ int owned = fd;
+	int r;
+
+	image = image_create(options);
+	if (!image)
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	r = open_file(image, steal_fd(&owned), above, reterr);
+	if (r < 0)
+		return r;
+	r = choose_driver(image, options->format, reterr);
+	if (r < 0)
+		return r;
+	if (!image->driver->write_begin && !image->read_only)
+		return imgfmt_error_set(reterr, -EROFS,
+					"%s: images of the format %s can only be read", image->path,
+					image->driver->name);
+	r = open_driver(image, options, reterr);
+	if (r < 0)
+		return r;
+	if (image->backing_name) {
+		r = open_backing(image, options, above, reterr);
+		if (r < 0) {
+			driver_close(image);
+			return r;
+		}
+	}
+	*ret = steal_ptr(image);
+	return 0;
+}
+
+int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt_image **ret,
+		struct imgfmt_error *reterr)
+{
+	struct imgfmt_image *image;
+	int r;
+
+	r = open_image(fd, options, NULL, &image, reterr);
+	if (r < 0)
+		return r;
+	/* Warnings are for the time of opening: the caller's userdata may be gone later. */
+	for (struct imgfmt_image *each = image; each; each = each->backing)
+		each->warn = NULL;
+	*ret = image;
+	return 0;
+}
+
+/* ---- the open image ---- */
+
+uint64_t imgfmt_size(const struct imgfmt_image *image)
+{
+	return image->size;
+}
+
+bool imgfmt_is_read_only(const struct imgfmt_image *image)
+{
+	return image->read_only;
+}
+
+struct imgfmt_image *imgfmt_backing(struct imgfmt_image *image)
+{
+	return image->backing;
+}
+
+int imgfmt_writeback(struct imgfmt_image *image)
+{
+	SHARED(&image->use);
+
+	return image->read_only ? 0 : driver_writeback(image);
+}
+
+int imgfmt_flush(struct imgfmt_image *image)
+{
+	SHARED(&image->use);
+
+	return image->read_only ? 0 : driver_flush(image);
+}
+
+/*
+ * New space reads as zeroes: the rest of the granule that the old end lay in may hold anything,
+ * and a backing image may be longer than the image was. The rest of new space the driver leaves
+ * unallocated.
+ */
+static int zero_growth(struct imgfmt_image *image, uint64_t old_size)
+{
+	uint64_t end = old_size + (image->granule - old_size % image->granule) % image->granule;
+
+	if (image->backing && image->backing->size > end)
+		end = image->backing->size;
+	if (end > image->size)
+		end = image->size;
+	if (end <= old_size)
+		return 0;
+	return zero_range(image, old_size, end - old_size, IMGFMT_ZERO_DISCARD);
+}
+
+int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
+{
+	EXCLUSIVE(&image->use);
+	uint64_t old_size = image->size;
+	int r;
+
+	if (image->read_only)
+		return -EROFS;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (size == old_size)
+		return 0;
+	r = driver_truncate(image, size);
+	if (r < 0)
+		return r;
+	r = zero_growth(image, old_size);
+	if (r < 0) {
+		/* Not grown after all: nothing of the new size is on disk before the flush. */
+		driver_truncate(image, old_size);
+		return r;
+	}
+	return driver_flush(image);
+}
+
+void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
+{
+	SHARED(&image->use);
+
+	*ret = (struct imgfmt_info){
+		.format = image->driver->name,
+		.path = image->path,
+		.detected = image->detected,
+		.size = image->size,
+		.backing_name = image->backing_name,
+		.backing_format = image->backing_format,
+	};
+	if (hostfile_allocated(image->file, &ret->allocated) < 0)
+		ret->allocated = 0;
+	if (hostfile_size(image->file, &ret->host_size) < 0)
+		ret->host_size = 0;
+	driver_describe(image, ret);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * imgfmt: disk images of several formats, read and written as the raw disks they hold.
+ *
+ * An image is opened from a file descriptor; the library opens no path, prints nothing and
+ * never ends the process. Files that an image refers to (its backing file) are opened by the
+ * caller's gate, and not at all where there is no gate.
+ *
+ * Offsets and lengths are in bytes of the guest's disk ("guest_offset") and need no alignment.
+ * Unless it says otherwise, a function returns 0 or a negative errno: -EIO the host failed,
+ * -EUCLEAN the image contradicts itself, -ENOTSUP the image or the format cannot do it,
+ * -EROFS the image is open for reading only, -EINVAL the caller's mistake, -EPERM a write that
+ * would change what the image is taken for, -ENOMEM, -ENOSPC and what else the host said.
+ *
+ * All functions that take an open image may be called from many threads at once, except
+ * imgfmt_close(). They may block for the host's I/O.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct imgfmt_image;
+
+/* Why imgfmt_open() failed, in words for the user: one line without a full stop or a newline. */
+struct imgfmt_error {
+	char text[512];
+};
+
+/* Fill @error (which may be NULL) with a message, and return @r, so that one can return the call. */
+int imgfmt_error_set(struct imgfmt_error *error, int r, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- files that an image refers to ---- */
+
+enum imgfmt_reference_kind {
+	IMGFMT_BACKING_FILE,
+	IMGFMT_DATA_FILE,
+};
+
+struct imgfmt_reference {
+	enum imgfmt_reference_kind kind;
+	const char *name;     /* as the image spells it; relative to the referrer's directory */
+	const char *format;   /* what the image says of its format, or NULL */
+	const char *referrer; /* the path of the image that names it, as given to us */
+	bool writable;        /* it must be opened for writing */
+};
+
+/*
+ * Decides whether an image may refer to a file, and opens it. Sets *ret_fd to a descriptor and
+ * *ret_path to its path (malloc'ed; used for messages and for the references it has in turn),
+ * both of which become the library's. Returns -EACCES where it refuses.
+ */
+struct imgfmt_gate {
+	int (*open)(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
+		    char **ret_path, struct imgfmt_error *reterr);
+	void *userdata;
+};
+
+/* ---- opening and closing ---- */
+
+struct imgfmt_open_options {
+	const char *path;   /* for messages and references; never opened */
+	const char *format; /* a driver's name, or NULL to detect it */
+	bool read_only;
+	bool keep_space;      /* do not give freed host space back (--discard=off) */
+	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
+	const struct imgfmt_gate *gate; /* NULL refuses every reference */
+	/* told of what the user should know though it is no error; may be NULL */
+	void (*warn)(void *userdata, const char *message);
+	void *userdata;
+};
+
+/*
+ * Open the image behind @fd, and its whole backing chain. Takes QEMU's image locks on every file
+ * before it reads it (-EBUSY where another process has it). @fd must be open for reading, and for
+ * writing too unless options->read_only; it becomes the library's, also when this fails.
+ *
+ * On failure *ret is untouched and *reterr says why.
+ */
+int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt_image **ret,
+		struct imgfmt_error *reterr);
+
+/*
+ * Make everything durable, release all locks and free @image, which is gone also when this
+ * fails. No other call on @image may be under way. NULL is allowed. Returns the first error met:
+ * then the image lacks something that was written to it.
+ */
+int imgfmt_close(struct imgfmt_image *image);
+
+/* ---- the disk ---- */
+
+/* The size of the disk in bytes. Changes only with imgfmt_truncate(). */
+uint64_t imgfmt_size(const struct imgfmt_image *image);
+
+bool imgfmt_is_read_only(const struct imgfmt_image *image);
+
+/* Read @count bytes at @guest_offset; -EINVAL unless the range lies inside the disk. */
+int imgfmt_read(struct imgfmt_image *image, void *buffer, size_t count, uint64_t guest_offset);
+
+/*
+ * Write @count bytes at @guest_offset; -EINVAL unless the range lies inside the disk. What was
+ * written is seen by reads at once, survives the end of the process after imgfmt_writeback()
+ * and a power cut after imgfmt_flush(). After an error any part may have been written.
+ *
+ * An image whose format was detected as raw refuses with -EPERM what would make it be detected
+ * as another format the next time.
+ */
+int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
+		 uint64_t guest_offset);
+
+enum imgfmt_zero_mode {
+	IMGFMT_ZERO_KEEP,    /* keep the space, where that is cheap */
+	IMGFMT_ZERO_DISCARD, /* give the space back as far as possible */
+};
+
+/*
+ * Make every byte of a range read as zero, however it lies. -EINVAL unless it lies inside the
+ * disk.
+ */
+int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		enum imgfmt_zero_mode mode);
+
+/* Hand everything to the host's kernel, so that it survives the death of the process. */
+int imgfmt_writeback(struct imgfmt_image *image);
+
+/*
+ * Make durable whatever was written before the call. Once this has failed because the host could
+ * not write its cache back, it fails for ever: what was lost does not come back.
+ */
+int imgfmt_flush(struct imgfmt_image *image);
+
+/*
+ * Set the size of the disk; new space reads as zeroes. A format may round the size up (qcow2: to
+ * 512 bytes), see imgfmt_size() afterwards. Waits for all other requests.
+ */
+int imgfmt_truncate(struct imgfmt_image *image, uint64_t size);
+
+/*
+ * Where the holes are: sets *ret_data to whether the byte at @guest_offset is stored (anywhere in
+ * the chain), and *ret_length to how many bytes from there on, at least one and at most @length,
+ * are like it. What is not data reads as zeroes; data may do so too. -EINVAL unless the range
+ * is not empty and lies inside the disk.
+ */
+int imgfmt_status(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		  bool *ret_data, uint64_t *ret_length);
+
+/* ---- what an image is ---- */
+
+struct imgfmt_feature {
+	char name[32]; /* the words that qemu-img info uses: "compat", "refcount bits" */
+	char value[64];
+};
+
+struct imgfmt_info {
+	const char *format;       /* the driver's name */
+	const char *path;         /* as given when opened */
+	bool detected;            /* the format was not stated by anybody */
+	uint64_t size;            /* of the disk, in bytes */
+	uint64_t allocated;       /* what this image's own files take on the host, in bytes */
+	uint64_t host_size;       /* where the image file ends */
+	uint64_t cluster_size;    /* bytes the format allocates at once; 0 where it has no such unit */
+	unsigned int feature_count;
+	struct imgfmt_feature features[16];
+	const char *backing_name;   /* as the image spells it, or NULL */
+	const char *backing_format; /* as the image says, or NULL */
+};
+
+/* Describe @image itself. The strings live as long as it is open. */
+void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret);
+
+/* The image below @image in the backing chain, or NULL. It belongs to @image. */
+struct imgfmt_image *imgfmt_backing(struct imgfmt_image *image);
+
+/* The names of the formats that can be opened, in turn; NULL after the last. */
+const char *imgfmt_format_name(unsigned int index);
+
+/* The description of the same format, for --help. */
+const char *imgfmt_format_description(unsigned int index);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Guest range to extent: where the bytes of a qcow2 image lie.
+ */
+#include "qcow2.h"
+
+#include "lock.h"
+
+/* A run of clusters that say the same, as an L2 slice has them, cut to the bytes asked for. */
+struct mapped {
+	struct l2_entry entry;
+	uint64_t length;      /* guest bytes from the offset asked for */
+	uint64_t host_offset; /* NORMAL: of the first of them */
+};
+
+/* Look at no more than one L2 slice, or a range that has no L2 table. */
+static int map_step(struct qcow2 *q, uint64_t guest_offset, uint64_t length, struct mapped *ret)
+{
+	uint64_t into = into_cluster(&q->geometry, guest_offset);
+	struct l1_entry l1;
+	struct slice *slice;
+	uint64_t count;
+	size_t index;
+	int r;
+
+	length = min_u64(length, to_l1_entry_end(&q->geometry, guest_offset));
+	r = qcow2_get_l1(q, guest_offset, &l1);
+	if (r < 0)
+		return r;
+	if (l1.l2_offset == 0) {
+		*ret = (struct mapped){ .entry = { .kind = CLUSTER_UNALLOCATED }, .length = length };
+		return 0;
+	}
+	r = qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, &slice, &index);
+	if (r < 0)
+		return r;
+	count = units_of(into + length, q->geometry.cluster_bits);
+	r = qcow2_entry_run(q, slice, index, count, &ret->entry, &count);
+	cache_put(&q->cache, slice);
+	if (r < 0)
+		return r;
+	ret->length = min_u64(length, offset_of(&q->geometry, count) - into);
+	ret->host_offset = ret->entry.host_offset + into;
+	return 0;
+}
+
+static enum driver_extent_kind extent_kind(enum cluster_kind kind)
+{
+	switch (kind) {
+	case CLUSTER_ZERO_PLAIN:
+	case CLUSTER_ZERO_ALLOCATED:
+		return DRIVER_ZERO;
+	case CLUSTER_NORMAL:
+		return DRIVER_DATA;
+	case CLUSTER_COMPRESSED:
+		return DRIVER_ENCODED;
+	case CLUSTER_UNALLOCATED:
+		break;
+	}
+	return DRIVER_UNALLOCATED;
+}
+
+static struct driver_extent to_extent(const struct qcow2 *q, const struct mapped *mapped)
+{
+	struct driver_extent extent = {
+		.kind = extent_kind(mapped->entry.kind),
+		.length = mapped->length,
+	};
+
+	if (extent.kind == DRIVER_DATA) {
+		extent.file = q->file;
+		extent.host_offset = mapped->host_offset;
+	}
+	return extent;
+}
+
+/* Is @next, which begins where @extent ends, more of the same? */
+static bool extends(const struct driver_extent *extent, const struct driver_extent *next)
+{
+	if (next->kind != extent->kind || extent->kind == DRIVER_ENCODED)
+		return false;
+	return extent->kind != DRIVER_DATA ||
+	       next->host_offset == extent->host_offset + extent->length;
+}
+
+int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+	      struct driver_extent *ret)
+{
+	struct qcow2 *q = qcow2_of(image);
+	LOCKED(&q->meta);
+	struct driver_extent extent;
+	struct mapped mapped;
+	int r;
+
+	r = map_step(q, guest_offset, length, &mapped);
+	if (r < 0)
+		return r;
+	extent = to_extent(q, &mapped);
+	while (extent.length < length) {
+		struct driver_extent next;
+
+		/* What cannot be read is met again by who needs it. */
+		if (map_step(q, guest_offset + extent.length, length - extent.length, &mapped) < 0)
+			break;
+		next = to_extent(q, &mapped);
+		if (!extends(&extent, &next))
+			break;
+		extent.length += next.length;
+	}
+	*ret = extent;
+	return 0;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Private to the qcow2 driver: the state of an open image, and which file offers what.
+ *
+ * The invariants that a crash at any moment relies on; the code cites them by name:
+ *
+ * I1 A cluster's refcount on disk is at least one before anything on disk points to it.
+ * I2 Nothing on disk points to a cluster whose refcount on disk has dropped: decrements wait in
+ *    the quarantine until the tables are flushed.
+ * I3 What a new cluster holds is in the host file before an entry points to it, and durable before
+ *    the entry is durable.
+ * I4 Two allocating writes to one guest cluster never overlap in time; the later one waits. So
+ *    does zeroing.
+ * I5 A freed cluster is not allocated again before the flush that made its freeing durable, nor
+ *    while a request may still use it.
+ *
+ * Locks: flushing, then meta. meta is held for look-ups, for changes of tables in the cache and the
+ * I/O of a cache miss; never for guest data, inflating or a sync, except where the refcount
+ * table moves (region.c) and before the first write (header_update.c), once each.
+ *
+ * Functions are called with meta held unless it says "takes meta".
+ */
+#pragma once
+
+#include "../image.h"
+#include "cache.h"
+#include "entry.h"
+#include "geometry.h"
+#include "header.h"
+
+#include <pthread.h>
+
+/* Host clusters that lie one behind the other. */
+struct run {
+	uint64_t first;
+	uint64_t count;
+};
+
+/* Runs that nothing points to any more, each in its turn to have its refcounts lowered. */
+struct quarantine {
+	struct run *runs;
+	size_t count, capacity;
+};
+
+/* Runs whose unlinking is durable, and the epoch in which it was. */
+struct waiting {
+	struct quarantine freed;
+	uint64_t epoch;
+};
+
+struct qcow2 {
+	struct imgfmt_image *image;
+	struct hostfile *file;
+	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
+	struct qcow2_geometry geometry;
+	bool has_backing;            /* what is unallocated may read as something */
+	uint64_t snapshots_length;   /* bytes of the snapshot table */
+
+	pthread_mutex_t flushing; /* one flush at a time */
+	bool size_pending;        /* image->size is not in the header yet; image->use keeps it */
+
+	pthread_mutex_t meta;     /* all below */
+	struct cache cache;
+	bool writing;             /* autoclear bits are dealt with, see qcow2_start_writing() */
+	uint64_t free_hint;       /* no host cluster below is free */
+	uint64_t fresh_from;      /* no host byte from here on was ever written, or handed out */
+	struct list allocations;  /* in flight: struct driver_allocation */
+	pthread_cond_t allocation_ended;
+	struct quarantine unlinked; /* by changes that are not durable yet */
+	struct waiting waiting;     /* durable, but a request may still use them; flushing too */
+};
+
+static inline struct qcow2 *qcow2_of(struct imgfmt_image *image)
+{
+	return image->state;
+}
+
+/* ---- tables.c: L1 and L2 ---- */
+
+/* The L1 entry responsible for @guest_offset. */
+int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret);
+
+/* Pin the slice of the L2 table at @l2_offset that has the entry for @guest_offset. */
+int qcow2_get_l2_slice(struct qcow2 *q, uint64_t l2_offset, uint64_t guest_offset,
+		       struct slice **ret, size_t *ret_index);
+
+/*
+ * The same, for changing the entry: the L2 table is created, or copied if a snapshot shares it. The
+ * caller still announces the change with cache_modify().
+ */
+int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **ret,
+		       size_t *ret_index);
+
+/*
+ * What the clusters from @guest_offset on are, at most *count of them; sets *count to how many the
+ * answer is for, no more than an L2 slice has. Without an L2 table they are UNALLOCATED.
+ */
+int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret);
+
+/*
+ * Parse up to @count entries from index @index of an L2 slice while they say the same: equal
+ * kinds, equal "copied", and host clusters that follow one another where they have some
+ * (COMPRESSED: always one). Sets *ret to the first and *ret_count to how many.
+ */
+int qcow2_entry_run(struct qcow2 *q, const struct slice *slice, size_t index, uint64_t count,
+		    struct l2_entry *ret, uint64_t *ret_count);
+
+/* ---- map.c ---- */
+
+int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+	      struct driver_extent *ret); /* takes meta */
+
+/* ---- refcount.c ---- */
+
+int qcow2_get_refcount(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret);
+
+enum refcount_match {
+	REFCOUNT_FREE, /* 0 */
+	REFCOUNT_USED, /* more than 0 */
+	REFCOUNT_SOLE, /* 1 */
+};
+
+/*
+ * How many clusters from @first on, at most @limit, have a refcount like @match. Looks no further
+ * than a slice: call it again behind a result that is not 0.
+ */
+int qcow2_count_refcounts(struct qcow2 *q, uint64_t first, uint64_t limit,
+			  enum refcount_match match, uint64_t *ret);
+
+/*
+ * Make the refcount block for a cluster, if there is none. That takes clusters, perhaps this one: so
+ * it comes before one looks for free ones.
+ */
+int qcow2_ensure_block(struct qcow2 *q, uint64_t host_cluster);
+
+int qcow2_set_reftable_entry(struct qcow2 *q, uint64_t index, uint64_t block_offset);
+
+/*
+ * Add 1 to the refcounts of a run, or take 1 away. Their blocks exist. After an error nothing has
+ * changed. -EUCLEAN: a refcount would drop below 0, or not fit.
+ */
+int qcow2_raise_refcounts(struct qcow2 *q, struct run run);
+int qcow2_lower_refcounts(struct qcow2 *q, struct run run);
+
+/* The entries that the refcount table has room for. */
+static inline uint64_t qcow2_reftable_entries(const struct qcow2 *q)
+{
+	return offset_of(&q->geometry, q->header.reftable_clusters) / 8;
+}
+
+/* ---- region.c ---- */
+
+/* Move the refcount table to where it has room, and make the block for @host_cluster. */
+int qcow2_grow_reftable(struct qcow2 *q, uint64_t host_cluster);
+
+/*
+ * Allocate @count clusters in one piece, however many that is, behind all that has refcounts so far.
+ * For tables of many clusters: elsewhere refcount blocks would lie between them.
+ */
+int qcow2_allocate_region(struct qcow2 *q, uint64_t count, struct run *ret);
+
+/* ---- alloc.c ---- */
+
+/*
+ * Find free clusters that lie one behind the other, at least one and at most @most, and set their
+ * refcounts to one. *ret_fresh: they read as zeroes.
+ */
+int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fresh);
+
+/* Take back clusters that nothing ever pointed to. Failing leaks them, no more. */
+void qcow2_take_back(struct qcow2 *q, struct run run);
+
+/* Nothing points to a run of clusters any more: lower their refcounts when that is durable (I2). */
+void qcow2_unlink(struct qcow2 *q, struct run run);
+
+/* Unlink what an L2 entry pointed to. */
+void qcow2_unlink_entry(struct qcow2 *q, const struct l2_entry *entry);
+
+/* ---- quarantine.c ---- */
+
+/* Append a run. -ENOMEM: nothing has happened. */
+int quarantine_add(struct quarantine *quarantine, struct run run);
+
+/* Append all of @from, which is empty then. What memory lacks for is leaked. */
+void quarantine_move(struct quarantine *quarantine, struct quarantine *from);
+
+void quarantine_finish(struct quarantine *quarantine);
+
+/* Is it time to flush before more is unlinked? */
+bool quarantine_is_long(const struct quarantine *quarantine);
+
+/*
+ * Lower the refcounts of what waits, if no request can use it any more, and give the host space of
+ * what is free then back (I5). Takes meta; needs flushing held.
+ */
+int qcow2_recycle(struct qcow2 *q);
+
+/* ---- overlap.c ---- */
+
+/*
+ * -EUCLEAN where a host range has a byte of the header, the L1 table, the refcount table or the
+ * snapshot table: then the image contradicts itself, and writing there would destroy it.
+ */
+int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
+
+/* The same, or of an L2 table or refcount block that is in the cache. */
+int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
+
+/* ---- flush.c ---- */
+
+/* Bring tables to the host file in an order that a crash survives. Both take flushing and meta. */
+int qcow2_writeback(struct imgfmt_image *image);
+int qcow2_flush(struct imgfmt_image *image);
+
+/* Flush if the cache or the quarantine has become too full. Call without locks, before a change. */
+int qcow2_relieve(struct qcow2 *q);
+
+/* ---- header_update.c ---- */
+
+/*
+ * Before the first change: clear the autoclear bits of features that we do not maintain, so that
+ * nobody takes them for valid. Blocks for a sync, once.
+ */
+int qcow2_start_writing(struct qcow2 *q);
+
+/* Write fields of the header and make them durable. @offset and @count name bytes of it. */
+int qcow2_write_header(struct qcow2 *q, const uint8_t *bytes, size_t count, uint64_t offset);
+
+/* ---- write.c, zero.c, compressed.c, resize.c, snapshot.c: see driver.h ---- */
+
+int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		      struct driver_write *ret);
+int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int result);
+
+/*
+ * Wait until no allocation in flight has the guest cluster @first (I4), which may drop meta for a
+ * while. Returns how many clusters from there on, at most @count, none has.
+ */
+uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t first, uint64_t count);
+
+int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+	       enum imgfmt_zero_mode mode, uint64_t *ret_length);
+
+/*
+ * Forget guest clusters altogether: their entries become 0, whatever a backing image holds there.
+ * For what will lie beyond the end of the disk; no request is under way. Takes meta.
+ */
+int qcow2_drop_clusters(struct qcow2 *q, struct run guest_clusters);
+
+int qcow2_read_compressed(struct imgfmt_image *image, void *buffer, size_t count,
+			  uint64_t guest_offset);
+
+int qcow2_truncate(struct imgfmt_image *image, uint64_t size);
+
+/*
+ * Check that the snapshot table can be what it says, and find its length. Only that it can be read;
+ * snapshots themselves are not looked at.
+ */
+int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changing the size of the disk.
+ *
+ * The new size is in the header only after the next flush, so that by then the tables are ready for
+ * it. No request is under way meanwhile.
+ */
+#include "qcow2.h"
+
+#include "bytes.h"
+#include "cleanup.h"
+#include "lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Copy the entries of the L1 table, as the cache has them, to the start of @table. */
+static int copy_l1(struct qcow2 *q, uint8_t *table)
+{
+	size_t slice_size = q->geometry.slice_size;
+	uint64_t size = (uint64_t)q->header.l1_size * 8;
+
+	for (uint64_t at = 0; at < size; at += slice_size) {
+		struct slice *slice;
+		int r;
+
+		r = cache_get(&q->cache, q->header.l1_offset + at, STAGE_MAP, &slice);
+		if (r < 0)
+			return r;
+		memcpy(table + at, slice->data, (size_t)min_u64(slice_size, size - at));
+		cache_put(&q->cache, slice);
+	}
+	return 0;
+}
+
+/* A copy of the L1 table with room for @entries, which nothing points to yet. */
+static int write_new_l1(struct qcow2 *q, uint64_t entries, struct run *ret)
+{
+	LOCKED(&q->meta);
+	uint64_t clusters = units_of(entries * 8, q->geometry.cluster_bits);
+	size_t size = (size_t)offset_of(&q->geometry, clusters);
+	_cleanup_free_ uint8_t *table = calloc(1, size);
+	struct run run;
+	bool fresh;
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	r = copy_l1(q, table);
+	if (r < 0)
+		return r;
+	r = clusters == 1 ? qcow2_allocate(q, 1, &run, &fresh)
+			  : qcow2_allocate_region(q, clusters, &run);
+	if (r < 0)
+		return r;
+	r = hostfile_write(q->file, table, size, offset_of(&q->geometry, run.first));
+	if (r < 0) {
+		qcow2_take_back(q, run);
+		return r;
+	}
+	*ret = run;
+	return 0;
+}
+
+static int switch_l1(struct qcow2 *q, uint64_t entries, uint64_t new_offset)
+{
+	LOCKED(&q->meta);
+	uint64_t old_offset = q->header.l1_offset;
+	uint64_t old_clusters = units_of((uint64_t)q->header.l1_size * 8, q->geometry.cluster_bits);
+	uint8_t fields[12];
+	int r;
+
+	put_be32(fields, (uint32_t)entries);
+	put_be64(fields + 4, new_offset);
+	r = qcow2_write_header(q, fields, sizeof(fields), QCOW2_AT_L1_SIZE);
+	if (r < 0)
+		return r;
+	q->header.l1_size = (uint32_t)entries;
+	q->header.l1_offset = new_offset;
+	if (old_clusters == 0)
+		return 0;
+	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old_clusters));
+	qcow2_unlink(q, (struct run){ cluster_of(&q->geometry, old_offset), old_clusters });
+	return 0;
+}
+
+/* Move the L1 table to where it has room for @entries. */
+static int grow_l1(struct qcow2 *q, uint64_t entries)
+{
+	struct run run;
+	int r;
+
+	r = write_new_l1(q, entries, &run);
+	if (r < 0)
+		return r;
+	/* The new table and its refcounts are durable before the header names it (I1, I3). */
+	r = qcow2_flush(q->image);
+	if (r < 0)
+		return r;
+	return switch_l1(q, entries, offset_of(&q->geometry, run.first));
+}
+
+static int start_writing(struct qcow2 *q)
+{
+	LOCKED(&q->meta);
+
+	return qcow2_start_writing(q);
+}
+
+/* Drop what lies wholly beyond the new end. */
+static int drop_beyond(struct qcow2 *q, uint64_t size)
+{
+	uint64_t first = units_of(size, q->geometry.cluster_bits);
+	uint64_t end = units_of(q->image->size, q->geometry.cluster_bits);
+
+	return end > first ? qcow2_drop_clusters(q, (struct run){ first, end - first }) : 0;
+}
+
+int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
+{
+	struct qcow2 *q = qcow2_of(image);
+	uint64_t entries;
+	int r;
+
+	/* The snapshots of version 2 do not say how large the disk was. */
+	if (q->header.version < 3 && q->header.snapshot_count > 0)
+		return -ENOTSUP;
+	/* The disk consists of sectors. */
+	size = align_up(size, 512);
+	entries = l1_entries_for(&q->geometry, size);
+	if (entries > QCOW2_MAX_L1_BYTES / 8)
+		return -EFBIG;
+	r = start_writing(q);
+	if (r == 0 && size < image->size)
+		r = drop_beyond(q, size);
+	if (r == 0 && entries > q->header.l1_size)
+		r = grow_l1(q, entries);
+	if (r < 0)
+		return r;
+	image->size = size;
+	q->size_pending = true;
+	return 0;
+}
