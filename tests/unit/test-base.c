@@ -55,7 +55,7 @@ static void test_overflow(void)
 static void test_bytes(void)
 {
 	unsigned char bytes[16] = { 0xff, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef };
-	unsigned char zero[64] = { 0 };
+	unsigned char zero[64] = { 0 }, ones[4] = { 1, 1, 1, 1 };
 
 	CHECK_EQUAL(get_be16(bytes + 1), 0x0123);
 	CHECK_EQUAL(get_be32(bytes + 1), 0x01234567);
@@ -67,6 +67,7 @@ static void test_bytes(void)
 	put_be16(bytes + 7, 0x5566);
 	CHECK(bytes[6] == 0x98 && bytes[7] == 0x55 && bytes[8] == 0x66 && bytes[9] == 0x32);
 
+	CHECK(!all_zero(ones, sizeof(ones)));
 	CHECK(all_zero(zero, 0) && all_zero(zero, 1) && all_zero(zero, sizeof(zero)));
 	for (size_t i = 0; i < sizeof(zero); i++) {
 		zero[i] = 1;
@@ -98,6 +99,7 @@ static void check_list(struct list *head, const char *expected)
 static void test_list(void)
 {
 	struct element a = { .value = 'a' }, b = { .value = 'b' }, c = { .value = 'c' };
+	struct element d = { .value = 'd' };
 	struct list head;
 
 	list_init(&head);
@@ -109,8 +111,12 @@ static void test_list(void)
 	CHECK(!list_is_empty(&head));
 	check_list(&head, "abc");
 	list_remove(&b.link);
-	list_remove(&b.link);
+	CHECK(list_is_empty(&b.link));
 	check_list(&head, "ac");
+	list_insert_before(&c.link, &d.link);
+	list_remove(&b.link);
+	check_list(&head, "adc");
+	list_remove(&d.link);
 	list_insert_before(&c.link, &b.link);
 	check_list(&head, "abc");
 	list_for_each_safe(link, &head)
@@ -137,10 +143,11 @@ static void test_array(void)
 		CHECK_EQUAL(array[i], i);
 	CHECK_EQUAL(ARRAY_LENGTH(((int[]){ 1, 2, 3 })), 3);
 
+	/* 32 elements of this size would wrap to a few bytes. */
 	before = array;
-	capacity = SIZE_MAX / sizeof(*array);
-	CHECK_EQUAL(array_reserve_one(&array, capacity, &capacity, sizeof(*array)), -ENOMEM);
-	CHECK(array == before && capacity == SIZE_MAX / sizeof(*array));
+	capacity = 16;
+	CHECK_EQUAL(array_reserve_one(&array, 16, &capacity, SIZE_MAX / 32 + 2), -ENOMEM);
+	CHECK(array == before && capacity == 16);
 }
 
 static void count_destroyed(int *count)
