@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inode. What the kernel's write-back cache makes of sizes decides much here; where a rule
+ * has its reason there, a comment says so.
+ */
+#include "export.h"
+
+#include "align.h"
+#include "lock.h"
+#include "overflow.h"
+
+#define FUSE_USE_VERSION 314
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <linux/falloc.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The unit of files that have none of their own. */
+#define PLAIN_BLOCK_SIZE 4096
+
+void export_init(struct export *export, struct imgfmt_image *image, const char *name,
+		 const struct options *options, const struct stat *image_stat, int host_fd)
+{
+	struct imgfmt_info info;
+
+	imgfmt_get_info(image, &info);
+	*export = (struct export){
+		.image = image,
+		.name = name,
+		.host_fd = host_fd,
+		.block_size = info.cluster_size ? (uint32_t)info.cluster_size : PLAIN_BLOCK_SIZE,
+		.read_only = imgfmt_is_read_only(image),
+		.growable = options->growable,
+		.cache = options->cache,
+	};
+	/* nobody writes, so there is nothing to keep back, and sizes are simpler without */
+	if (export->read_only && export->cache == CACHE_WRITEBACK)
+		export->cache = CACHE_WRITETHROUGH;
+	pthread_mutex_init(&export->resize, NULL);
+	pthread_mutex_init(&export->attributes_lock, NULL);
+	export->attributes.st_mode = S_IFREG | (image_stat->st_mode & 0777);
+	if (export->read_only)
+		export->attributes.st_mode &= ~(mode_t)0222;
+	export->attributes.st_uid = image_stat->st_uid;
+	export->attributes.st_gid = image_stat->st_gid;
+	export->attributes.st_atim = image_stat->st_atim;
+	export->attributes.st_mtim = image_stat->st_mtim;
+	export->attributes.st_ctim = image_stat->st_ctim;
+}
+
+void export_finish(struct export *export)
+{
+	close(export->host_fd);
+	pthread_mutex_destroy(&export->resize);
+	pthread_mutex_destroy(&export->attributes_lock);
+}
+
+void export_get_attributes(struct export *export, struct stat *ret)
+{
+	struct imgfmt_info info;
+
+	imgfmt_get_info(export->image, &info);
+	{
+		LOCKED(&export->attributes_lock);
+		*ret = export->attributes;
+	}
+	ret->st_ino = FUSE_ROOT_ID;
+	ret->st_nlink = 1;
+	ret->st_size = (off_t)imgfmt_size(export->image);
+	ret->st_blocks = (blkcnt_t)(info.allocated / 512);
+	ret->st_blksize = (blksize_t)export->block_size;
+	/*
+	 * The first priming sets the size and so must be permitted to. We may write to the image,
+	 * but perhaps not for a reason that mode and owner show.
+	 */
+	if (!export->usable) {
+		ret->st_uid = geteuid();
+		ret->st_mode |= 0600;
+	}
+}
+
+static int resize(struct export *export, uint64_t size, bool has_handle)
+{
+	LOCKED(&export->resize);
+	if (size == imgfmt_size(export->image))
+		return 0;
+	if (size == 0 && !has_handle)
+		return 0;
+	if (export->read_only)
+		return -EROFS;
+	return imgfmt_truncate(export->image, size);
+}
+
+static void set_times_locked(struct export *export, const struct stat *attributes, int to_set)
+{
+	struct stat *own = &export->attributes;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
+		own->st_atim = now;
+	else if (to_set & FUSE_SET_ATTR_ATIME)
+		own->st_atim = attributes->st_atim;
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+		own->st_mtim = now;
+	else if (to_set & FUSE_SET_ATTR_MTIME)
+		own->st_mtim = attributes->st_mtim;
+	own->st_ctim = to_set & FUSE_SET_ATTR_CTIME ? attributes->st_ctim : now;
+}
+
+int export_set_attributes(struct export *export, const struct stat *attributes, int to_set,
+			  bool has_handle, pid_t caller)
+{
+	int r;
+
+	if (caller == export->primer)
+		return 0;
+	if (to_set & FUSE_SET_ATTR_MODE && export->read_only && attributes->st_mode & 0222)
+		return -EROFS;
+	if (to_set & FUSE_SET_ATTR_SIZE) {
+		if (attributes->st_size < 0)
+			return -EINVAL;
+		r = resize(export, (uint64_t)attributes->st_size, has_handle);
+		if (r < 0)
+			return r;
+	}
+
+	LOCKED(&export->attributes_lock);
+	if (to_set & FUSE_SET_ATTR_MODE)
+		export->attributes.st_mode = S_IFREG | (attributes->st_mode & 07777);
+	if (to_set & FUSE_SET_ATTR_UID)
+		export->attributes.st_uid = attributes->st_uid;
+	if (to_set & FUSE_SET_ATTR_GID)
+		export->attributes.st_gid = attributes->st_gid;
+	set_times_locked(export, attributes, to_set);
+	return 0;
+}
+
+int export_open(struct export *export, bool writable)
+{
+	if (!writable)
+		return 0;
+	if (export->read_only)
+		return -EROFS;
+	atomic_fetch_add(&export->writers, 1);
+	return 0;
+}
+
+void export_release(struct export *export, bool writable)
+{
+	if (writable)
+		atomic_fetch_sub(&export->writers, 1);
+}
+
+int export_read(struct export *export, void *buffer, size_t count, uint64_t guest_offset,
+		size_t *ret_count)
+{
+	uint64_t size = imgfmt_size(export->image);
+	int r;
+
+	if (guest_offset >= size)
+		count = 0;
+	else
+		count = (size_t)min_u64(count, size - guest_offset);
+	if (count > 0) {
+		r = imgfmt_read(export->image, buffer, count, guest_offset);
+		if (r < 0)
+			return r;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+/* Make the disk at least @size bytes long. */
+static int grow(struct export *export, uint64_t size)
+{
+	LOCKED(&export->resize);
+	if (size <= imgfmt_size(export->image))
+		return 0;
+	return imgfmt_truncate(export->image, size);
+}
+
+/* The kernel keeps the times of what it caches; where it does not, we do. */
+static void note_change(struct export *export)
+{
+	struct timespec now;
+
+	if (export->cache == CACHE_WRITEBACK)
+		return;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	LOCKED(&export->attributes_lock);
+	export->attributes.st_mtim = export->attributes.st_ctim = now;
+}
+
+int export_write(struct export *export, const void *buffer, size_t count, uint64_t guest_offset,
+		 size_t *ret_count)
+{
+	uint64_t size = imgfmt_size(export->image), end;
+	int r;
+
+	if (export->read_only)
+		return -EROFS;
+	if (!add_u64(guest_offset, count, &end) || end > INT64_MAX)
+		return -EFBIG;
+	if (end > size && export->growable) {
+		r = grow(export, end);
+		if (r < 0)
+			return r;
+	} else if (end > size) {
+		count = guest_offset < size ? (size_t)(size - guest_offset) : 0;
+	}
+	if (count > 0) {
+		r = imgfmt_write(export->image, buffer, count, guest_offset);
+		if (r < 0)
+			return r;
+		note_change(export);
+	}
+	*ret_count = count;
+	return 0;
+}
+
+int export_fallocate(struct export *export, int mode, uint64_t guest_offset, uint64_t length)
+{
+	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
+	bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+	bool zero = (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE;
+	uint64_t size, end;
+	int r;
+
+	if (!punch && !zero && mode != 0)
+		return -EOPNOTSUPP;
+	if (export->read_only)
+		return -EROFS;
+	if (!add_u64(guest_offset, length, &end) || end > INT64_MAX)
+		return -EFBIG;
+	size = imgfmt_size(export->image);
+	if (end > size && !keep_size) {
+		if (!export->growable)
+			return -ENOSPC;
+		r = grow(export, end);
+		if (r < 0)
+			return r;
+	}
+	/* what there is of the range; with KEEP_SIZE there may be nothing to do at all */
+	size = imgfmt_size(export->image);
+	if (mode == 0 || guest_offset >= size)
+		return 0;
+	length = min_u64(length, size - guest_offset);
+	note_change(export);
+	return imgfmt_zero(export->image, guest_offset, length,
+			   punch ? IMGFMT_ZERO_DISCARD : IMGFMT_ZERO_KEEP);
+}
+
+int export_seek(struct export *export, uint64_t guest_offset, int whence, uint64_t *ret_offset)
+{
+	uint64_t size = imgfmt_size(export->image), run;
+	bool data;
+	int r;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	if (guest_offset >= size)
+		return -ENXIO;
+	/*
+	 * The kernel asks without writing back first, so what a writer has put into its cache
+	 * is not in our map yet. The last release comes after everything is written back.
+	 */
+	if (export->writers > 0) {
+		*ret_offset = whence == SEEK_DATA ? guest_offset : size;
+		return 0;
+	}
+	while (guest_offset < size) {
+		r = imgfmt_status(export->image, guest_offset, size - guest_offset, &data, &run);
+		if (r < 0)
+			return r;
+		if (data == (whence == SEEK_DATA)) {
+			*ret_offset = guest_offset;
+			return 0;
+		}
+		guest_offset += run;
+	}
+	if (whence == SEEK_DATA)
+		return -ENXIO;
+	*ret_offset = size;
+	return 0;
+}
+
+/* @blocks of @unit bytes, counted in blocks of @wanted bytes. */
+static fsblkcnt_t recount(fsblkcnt_t blocks, unsigned long unit, uint32_t wanted)
+{
+	return (fsblkcnt_t)((unsigned __int128)blocks * unit / wanted);
+}
+
+int export_statvfs(struct export *export, struct statvfs *ret)
+{
+	unsigned long unit;
+	struct statvfs st;
+
+	if (fstatvfs(export->host_fd, &st) < 0)
+		return -errno;
+	/* a loop device takes its discard granularity from the block size */
+	unit = st.f_frsize ? st.f_frsize : st.f_bsize;
+	st.f_blocks = recount(st.f_blocks, unit, export->block_size);
+	st.f_bfree = recount(st.f_bfree, unit, export->block_size);
+	st.f_bavail = recount(st.f_bavail, unit, export->block_size);
+	st.f_bsize = st.f_frsize = export->block_size;
+	*ret = st;
+	return 0;
+}

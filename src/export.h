@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One image seen as one inode: its size, owner, mode and times, who has it open, and what reads,
+ * writes and the rest mean at the end of the disk.
+ *
+ * The size is always the image's. Owner, mode and times start as the image file's and then live
+ * in memory only. All functions may be called from many threads at once and return 0 or -errno
+ * unless they say otherwise.
+ */
+#pragma once
+
+#include "imgfmt.h"
+#include "options.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+struct export {
+	struct imgfmt_image *image;
+	const char *name;      /* of the image, for messages */
+	int host_fd;           /* the image's own file, for statfs */
+	uint32_t block_size;   /* what statfs and stat call a block: a cluster */
+	bool read_only;
+	bool growable;         /* writes past the end grow the disk */
+	enum cache_mode cache; /* never CACHE_WRITEBACK if read_only */
+
+	/*
+	 * The thread that puts the kernel's idea of size and times right; what it sets is answered
+	 * with what is true and changes nothing. And a way to ask for that; not NULL while there
+	 * are requests.
+	 */
+	_Atomic pid_t primer;
+	void (*prime)(void *userdata);
+	void *prime_userdata;
+
+	pthread_mutex_t resize; /* held while the size changes */
+	atomic_uint writers;    /* handles that are open for writing */
+	atomic_bool usable;     /* the first priming is over */
+
+	pthread_mutex_t attributes_lock; /* protects what follows */
+	struct stat attributes;          /* mode, owner and times only */
+};
+
+/*
+ * Describe the export of @image. @image_stat is of the image file, @host_fd a descriptor of it
+ * that becomes the export's. @name and @image must outlive the export.
+ */
+void export_init(struct export *export, struct imgfmt_image *image, const char *name,
+		 const struct options *options, const struct stat *image_stat, int host_fd);
+
+/* Free what export_init() took, but not the image. */
+void export_finish(struct export *export);
+
+void export_get_attributes(struct export *export, struct stat *ret);
+
+/*
+ * Change the attributes that @to_set names (FUSE_SET_ATTR_...). A size of 0 without a handle is
+ * what O_TRUNC asks for, and is ignored: a disk does not become empty because somebody opens it.
+ * @caller is the thread that asks.
+ */
+int export_set_attributes(struct export *export, const struct stat *attributes, int to_set,
+			  bool has_handle, pid_t caller);
+
+/* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
+int export_open(struct export *export, bool writable);
+void export_release(struct export *export, bool writable);
+
+/* Read up to @count bytes; *ret_count is less at the end of the disk only. */
+int export_read(struct export *export, void *buffer, size_t count, uint64_t guest_offset,
+		size_t *ret_count);
+
+/*
+ * Write. Of what lies past the end, an export that is not growable takes nothing: *ret_count is
+ * less than @count then, and perhaps 0.
+ */
+int export_write(struct export *export, const void *buffer, size_t count, uint64_t guest_offset,
+		 size_t *ret_count);
+
+/* As fallocate(2) does for the modes 0, ZERO_RANGE and PUNCH_HOLE; others are -EOPNOTSUPP. */
+int export_fallocate(struct export *export, int mode, uint64_t guest_offset, uint64_t length);
+
+/* As lseek(2) does for SEEK_DATA and SEEK_HOLE. */
+int export_seek(struct export *export, uint64_t guest_offset, int whence, uint64_t *ret_offset);
+
+/* The space of the file system that holds the image, counted in the image's clusters. */
+int export_statvfs(struct export *export, struct statvfs *ret);

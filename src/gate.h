@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which files an image may refer to, and opening them: the daemon's answer to the names that
+ * stand in images, which are written by strangers.
+ */
+#pragma once
+
+#include "imgfmt.h"
+
+/*
+ * Find the path that a reference means, as QEMU does: an absolute name as it is, another one
+ * relative to the directory of its referrer's path as it was given (a symlink is not followed for
+ * that). "file:NAME" means NAME, relative to the working directory. Names of protocols
+ * ("nbd://...", "json:{...}") are refused. Touches no file.
+ *
+ * Sets *ret to a path that the caller frees.
+ */
+int gate_resolve(const struct imgfmt_reference *reference, char **ret, struct imgfmt_error *reterr);
+
+/* Opens regular files and block devices, by the rules above. Has no userdata. */
+extern const struct imgfmt_gate gate;
+
+/*
+ * Open a file that must be a regular file or a block device, without waiting and without waking
+ * other devices. @flags are O_RDONLY or O_RDWR. Returns a descriptor or -errno.
+ */
+int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr);

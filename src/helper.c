@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A thread with a set of jobs in place of a queue: asking twice for what has not begun is asking
+ * once.
+ */
+#include "helper.h"
+
+#include "cleanup.h"
+#include "lock.h"
+#include "log.h"
+#include "mountinfo.h"
+#include "unmount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Open the root of our mount without opening the file, or return -ENOENT where the mount is not
+ * (or no longer) at its path: what is there then may well be the image itself.
+ */
+static int open_mount(const struct session *session)
+{
+	_cleanup_close_ int fd = open(session->mountpoint, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	/* this also makes the kernel ask for the attributes */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != session->device)
+		return -ENOENT;
+	return steal_fd(&fd);
+}
+
+/*
+ * Under the write-back cache the size is the kernel's business: it starts as 0, follows cached
+ * writes beyond the end, and is taken from us only in the answer to a change of the size. That
+ * answer is always the true size, see export_set_attributes().
+ */
+static int prime(struct session *session)
+{
+	_cleanup_close_ int fd = open_mount(session);
+	struct export *export = session->export;
+	char path[64];
+
+	if (fd < 0)
+		return fd;
+	if (export->cache != CACHE_WRITEBACK)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (truncate(path, (off_t)imgfmt_size(export->image)) < 0)
+		return -errno;
+	/* the kernel now believes that the file has changed; at first it has not */
+	if (!export->usable) {
+		struct timespec times[2] = { export->attributes.st_atim, export->attributes.st_mtim };
+
+		if (utimensat(AT_FDCWD, path, times, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
+static void sync_mount(const struct session *session)
+{
+	_cleanup_close_ int fd = open(session->mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == session->device)
+		syncfs(fd);
+}
+
+static int unmount(struct session *session, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	int r;
+
+	/* the path may have been renamed; the device has not */
+	r = mountinfo_find_device(session->device, &entry);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
+					strerror(-r));
+	r = unmount_path(entry.target, false, reterr);
+	if (r != -EBUSY)
+		return r;
+	sync_mount(session);
+	r = unmount_path(entry.target, true, reterr);
+	return r < 0 ? r : -EBUSY;
+}
+
+static void do_jobs(struct helper *helper, unsigned int jobs)
+{
+	if (jobs & HELPER_PRIME)
+		helper->prime_result = prime(helper->session);
+	if (jobs & HELPER_UNMOUNT)
+		helper->unmount_result = unmount(helper->session, &helper->unmount_error);
+	if (jobs & HELPER_SYNC)
+		sync();
+}
+
+static void *work(void *userdata)
+{
+	struct helper *helper = userdata;
+	unsigned int jobs = 0;
+	uint64_t one = 1;
+
+	helper->session->export->primer = gettid();
+	while (!(jobs & HELPER_QUIT)) {
+		mutex_lock(&helper->lock);
+		while (!helper->posted)
+			pthread_cond_wait(&helper->posted_cond, &helper->lock);
+		jobs = helper->posted;
+		helper->posted = 0;
+		mutex_unlock(&helper->lock);
+
+		do_jobs(helper, jobs);
+
+		mutex_lock(&helper->lock);
+		helper->done |= jobs;
+		mutex_unlock(&helper->lock);
+		if (write(helper->event_fd, &one, sizeof(one)) < 0)
+			abort(); /* main takes the events long before there are 2^64 */
+	}
+	return NULL;
+}
+
+static void prime_again(void *userdata)
+{
+	helper_post(userdata, HELPER_PRIME);
+}
+
+int helper_start(struct helper *helper, struct session *session)
+{
+	int r;
+
+	*helper = (struct helper){ .session = session };
+	pthread_mutex_init(&helper->lock, NULL);
+	pthread_cond_init(&helper->posted_cond, NULL);
+	helper->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (helper->event_fd < 0)
+		return -errno;
+	session->export->prime = prime_again;
+	session->export->prime_userdata = helper;
+	r = pthread_create(&helper->thread, NULL, work, helper);
+	if (r != 0)
+		close(helper->event_fd);
+	return -r;
+}
+
+void helper_post(struct helper *helper, unsigned int jobs)
+{
+	LOCKED(&helper->lock);
+	helper->posted |= jobs;
+	pthread_cond_signal(&helper->posted_cond);
+}
+
+unsigned int helper_take(struct helper *helper)
+{
+	uint64_t count;
+	unsigned int jobs;
+
+	if (read(helper->event_fd, &count, sizeof(count)) < 0)
+		return 0;
+	LOCKED(&helper->lock);
+	jobs = helper->done;
+	helper->done = 0;
+	return jobs;
+}
+
+void helper_finish(struct helper *helper)
+{
+	helper_post(helper, HELPER_QUIT);
+	pthread_join(helper->thread, NULL);
+	close(helper->event_fd);
+	pthread_cond_destroy(&helper->posted_cond);
+	pthread_mutex_destroy(&helper->lock);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Printing struct imgfmt_info. Names come from images and from file systems, so anything may
+ * stand in them: the text shows control characters in octal, the JSON is always valid UTF-8.
+ */
+#include "info.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+struct human_size human_size(uint64_t bytes)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes;
+	struct human_size ret;
+	unsigned int unit = 0;
+
+	/* the next unit from 1000 on, so that three digits are enough */
+	while (value >= 1000 && unit < sizeof(units) / sizeof(units[0]) - 1) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(ret.text, sizeof(ret.text), "%.3g %s", value, units[unit]);
+	return ret;
+}
+
+/* ---- for people ---- */
+
+static void print_name(FILE *out, const char *name)
+{
+	for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
+		if (*c < ' ' || *c == 0x7f)
+			fprintf(out, "\\%03o", *c);
+		else
+			fputc(*c, out);
+	}
+}
+
+static void print_field(FILE *out, const char *field, const char *value)
+{
+	fprintf(out, "%s: ", field);
+	print_name(out, value);
+	fputc('\n', out);
+}
+
+static void print_backing(FILE *out, const struct imgfmt_info *info, struct imgfmt_image *backing)
+{
+	struct imgfmt_info below;
+
+	fputs("backing file: ", out);
+	print_name(out, info->backing_name);
+	if (backing) {
+		imgfmt_get_info(backing, &below);
+		if (strcmp(below.path, info->backing_name) != 0) {
+			fputs(" (actual path: ", out);
+			print_name(out, below.path);
+			fputc(')', out);
+		}
+	}
+	fputc('\n', out);
+	if (info->backing_format)
+		print_field(out, "backing file format", info->backing_format);
+}
+
+void info_print(FILE *out, struct imgfmt_image *image, const char *name)
+{
+	struct imgfmt_info info;
+
+	for (; image; image = imgfmt_backing(image), name = NULL) {
+		imgfmt_get_info(image, &info);
+		if (!name)
+			fputc('\n', out);
+		print_field(out, "image", name ? name : info.path);
+		print_field(out, "file format", info.format);
+		fprintf(out, "virtual size: %s (%ju bytes)\n", human_size(info.size).text,
+			(uintmax_t)info.size);
+		fprintf(out, "disk size: %s\n", human_size(info.allocated).text);
+		if (info.cluster_size)
+			fprintf(out, "cluster_size: %ju\n", (uintmax_t)info.cluster_size);
+		if (info.backing_name)
+			print_backing(out, &info, imgfmt_backing(image));
+		if (info.feature_count > 0)
+			fputs("Format specific information:\n", out);
+		for (unsigned int i = 0; i < info.feature_count; i++) {
+			fputs("    ", out);
+			print_field(out, info.features[i].name, info.features[i].value);
+		}
+	}
+}
+
+/* ---- for machines ---- */
+
+/* How many bytes the valid UTF-8 character at @text has, or 0 where there is none. */
+static unsigned int utf8_length(const unsigned char *text)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned int length;
+	uint32_t code;
+
+	if (text[0] < 0x80)
+		return 1;
+	length = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	code = text[0] & (0x7fU >> length);
+	for (unsigned int i = 1; i < length; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return length;
+}
+
+static void print_json_string(FILE *out, const char *string)
+{
+	const unsigned char *c = (const unsigned char *)string;
+	unsigned int length;
+
+	fputc('"', out);
+	for (; *c; c += length) {
+		length = utf8_length(c);
+		if (length == 0) {
+			fputs("\\ufffd", out);
+			length = 1;
+		} else if (*c < ' ' || *c == 0x7f) {
+			fprintf(out, "\\u%04x", *c);
+		} else {
+			if (*c == '"' || *c == '\\')
+				fputc('\\', out);
+			fwrite(c, 1, length, out);
+		}
+	}
+	fputc('"', out);
+}
+
+static void print_json_field(FILE *out, const char *key, const char *value)
+{
+	fprintf(out, ", \"%s\": ", key);
+	print_json_string(out, value);
+}
+
+/* A feature's value, as the number or truth that it looks like: JSON has types. */
+static void print_json_value(FILE *out, const char *value)
+{
+	bool number = *value && strlen(value) < 16 && value[strspn(value, "0123456789")] == '\0' &&
+		      (value[0] != '0' || value[1] == '\0');
+
+	if (number || strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
+		fputs(value, out);
+	else
+		print_json_string(out, value);
+}
+
+static void print_json_features(FILE *out, const struct imgfmt_info *info)
+{
+	fputs(", \"format-specific\": {\"type\": ", out);
+	print_json_string(out, info->format);
+	fputs(", \"data\": {", out);
+	for (unsigned int i = 0; i < info->feature_count; i++) {
+		char key[sizeof(info->features[i].name)];
+
+		snprintf(key, sizeof(key), "%s", info->features[i].name);
+		for (char *c = key; *c; c++)
+			if (*c == ' ')
+				*c = '-';
+		fputs(i > 0 ? ", " : "", out);
+		print_json_string(out, key);
+		fputs(": ", out);
+		print_json_value(out, info->features[i].value);
+	}
+	fputs("}}", out);
+}
+
+void info_print_json(FILE *out, struct imgfmt_image *image, const char *name)
+{
+	struct imgfmt_info info, below;
+	unsigned int depth = 0;
+
+	for (; image; image = imgfmt_backing(image), depth++) {
+		imgfmt_get_info(image, &info);
+		fputs(depth > 0 ? ", \"backing-image\": {\"filename\": " : "{\"filename\": ", out);
+		print_json_string(out, depth > 0 ? info.path : name);
+		print_json_field(out, "format", info.format);
+		fprintf(out, ", \"virtual-size\": %ju, \"actual-size\": %ju", (uintmax_t)info.size,
+			(uintmax_t)info.allocated);
+		if (info.cluster_size)
+			fprintf(out, ", \"cluster-size\": %ju", (uintmax_t)info.cluster_size);
+		if (info.feature_count > 0)
+			print_json_features(out, &info);
+		if (info.backing_name)
+			print_json_field(out, "backing-filename", info.backing_name);
+		if (info.backing_name && imgfmt_backing(image)) {
+			imgfmt_get_info(imgfmt_backing(image), &below);
+			print_json_field(out, "full-backing-filename", below.path);
+		}
+		if (info.backing_format)
+			print_json_field(out, "backing-filename-format", info.backing_format);
+	}
+	while (depth-- > 0)
+		fputc('}', out);
+	fputc('\n', out);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading the kernel's table of mounts, line by line, as proc_pid_mountinfo(5) describes it.
+ */
+#include "mountinfo.h"
+
+#include "cleanup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+void mount_entry_finish(struct mount_entry *entry)
+{
+	free(entry->target);
+	free(entry->type);
+	free(entry->source);
+	*entry = (struct mount_entry){ 0 };
+}
+
+bool mount_entry_is_ours(const struct mount_entry *entry)
+{
+	return strcmp(entry->type, MOUNT_TYPE) == 0;
+}
+
+/* Undo the \ooo escapes of the kernel, in place. */
+static char *unescape(char *text)
+{
+	char *out = text;
+
+	for (const char *in = text; *in; out++) {
+		if (in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] >= '0' && in[2] <= '7' &&
+		    in[3] >= '0' && in[3] <= '7') {
+			*out = (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0'));
+			in += 4;
+		} else {
+			*out = *in++;
+		}
+	}
+	*out = '\0';
+	return text;
+}
+
+/* The number behind @key in the comma-separated @options, or 0. */
+static unsigned int option_number(const char *options, const char *key)
+{
+	const char *found = strstr(options, key);
+
+	return found ? (unsigned int)strtoul(found + strlen(key), NULL, 10) : 0;
+}
+
+/* Split one line, which is changed. The strings of *ret point into it. False if it is none. */
+static bool parse_line(char *line, struct mount_entry *ret)
+{
+	unsigned int major, minor;
+	char *words[6], *rest = line, *type, *source, *options;
+
+	/* id, parent, major:minor, root, target, options, then optional fields up to a dash */
+	for (unsigned int i = 0; i < 6; i++) {
+		words[i] = strsep(&rest, " ");
+		if (!rest)
+			return false;
+	}
+	do {
+		type = strsep(&rest, " ");
+	} while (rest && strcmp(type, "-") != 0);
+	type = strsep(&rest, " ");
+	source = strsep(&rest, " ");
+	options = strsep(&rest, "\n");
+	if (!options || sscanf(words[2], "%u:%u", &major, &minor) != 2)
+		return false;
+	*ret = (struct mount_entry){
+		.device = makedev(major, minor),
+		.user = option_number(options, "user_id="),
+		.group = option_number(options, "group_id="),
+		.target = unescape(words[4]),
+		.type = unescape(type),
+		.source = unescape(source),
+	};
+	return true;
+}
+
+/* Make an entry of our own from one whose strings will go away. */
+static int copy_entry(const struct mount_entry *entry, struct mount_entry *ret)
+{
+	_cleanup_mount_entry_ struct mount_entry copy = *entry;
+
+	copy.target = strdup(entry->target);
+	copy.type = strdup(entry->type);
+	copy.source = strdup(entry->source);
+	if (!copy.target || !copy.type || !copy.source)
+		return -ENOMEM;
+	mount_entry_finish(ret);
+	*ret = copy;
+	copy = (struct mount_entry){ 0 };
+	return 0;
+}
+
+static void fclose_pointee(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+/* The last mount at @target if that is not NULL, otherwise the first one of @device. */
+static int find(const char *target, dev_t device, struct mount_entry *ret)
+{
+	_cleanup_mount_entry_ struct mount_entry found = { 0 };
+	CLEANUP(fclose_pointee) FILE *file = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t capacity = 0;
+	int r;
+
+	if (!file)
+		return -errno;
+	while (getline(&line, &capacity, file) > 0) {
+		struct mount_entry entry;
+
+		if (!parse_line(line, &entry))
+			continue;
+		if (target ? strcmp(entry.target, target) != 0 : entry.device != device)
+			continue;
+		r = copy_entry(&entry, &found);
+		if (r < 0)
+			return r;
+		if (!target)
+			break;
+	}
+	if (!found.target)
+		return -ENOENT;
+	*ret = found;
+	found = (struct mount_entry){ 0 };
+	return 0;
+}
+
+int mountinfo_find_target(const char *target, struct mount_entry *ret)
+{
+	return find(target, 0, ret);
+}
+
+int mountinfo_find_device(dev_t device, struct mount_entry *ret)
+{
+	return find(NULL, device, ret);
+}
+
+int resolve_path(const char *path, char **ret)
+{
+	_cleanup_free_ char *copy = NULL, *directory = NULL;
+	const char *base, *parent;
+	char *slash;
+	int r;
+
+	*ret = realpath(path, NULL);
+	if (*ret)
+		return 0;
+	r = -errno;
+	if (r != -ENOTCONN && r != -EACCES && r != -EIO)
+		return r;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	slash = strrchr(copy, '/');
+	base = slash ? slash + 1 : copy;
+	parent = !slash ? "." : slash == copy ? "/" : copy;
+	if (slash)
+		*slash = '\0';
+	if (!*base)
+		return r;
+	directory = realpath(parent, NULL);
+	if (!directory)
+		return -errno;
+	if (asprintf(ret, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, base) < 0)
+		return -ENOMEM;
+	return 0;
+}

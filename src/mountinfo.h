@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is mounted where, from /proc/self/mountinfo. Asking there touches no mounted file system,
+ * so it is safe for dead mounts and for our own.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The type that our mounts have. */
+#define MOUNT_TYPE "fuse.imgfuse"
+
+struct mount_entry {
+	dev_t device;
+	uid_t user;   /* who mounted it, and whom it lets in; for FUSE only */
+	gid_t group;
+	char *target; /* the mount point, absolute */
+	char *type;
+	char *source;
+};
+
+/* Free what an entry holds and empty it. */
+void mount_entry_finish(struct mount_entry *entry);
+
+#define _cleanup_mount_entry_ __attribute__((cleanup(mount_entry_finish)))
+
+bool mount_entry_is_ours(const struct mount_entry *entry);
+
+/*
+ * Find the uppermost mount at the absolute path @target. Returns 0, -ENOENT where nothing is
+ * mounted there, or another negative errno.
+ */
+int mountinfo_find_target(const char *target, struct mount_entry *ret);
+
+/* The same for the first mount of the file system with the device number @device. */
+int mountinfo_find_device(dev_t device, struct mount_entry *ret);
+
+/*
+ * Resolve @path to an absolute one without symlinks. Works also where the last component is a
+ * dead mount or one that lets us not in. Returns 0 or -errno; the caller frees *ret.
+ */
+int resolve_path(const char *path, char **ret);

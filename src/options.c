@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One table of long options, one switch over them, and one function that refuses what makes no
+ * sense together.
+ */
+#include "options.h"
+
+#include "array.h"
+#include "imgfmt.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char options_usage[] =
+	"Usage: imgfuse [OPTION]... IMAGE [MOUNTPOINT]\n"
+	"       imgfuse --unmount PATH\n"
+	"       imgfuse --info [--json] IMAGE\n"
+	"\n"
+	"Show the disk image IMAGE as the raw disk that it holds, as one file at MOUNTPOINT\n"
+	"(an existing file; IMAGE itself unless given), for reading and writing.\n"
+	"\n"
+	"  -f, --format=FORMAT     the format of IMAGE; detected unless given\n"
+	"  -r, --read-only         refuse writes\n"
+	"  -d, --daemonize         go to the background; return when the export is usable\n"
+	"  -p, --pidfile=FILE      hold the process id in FILE while the export is usable\n"
+	"      --growable          let writes past the end grow the disk\n"
+	"      --allow-other=WHEN  let other users in: auto (where permitted; the default),\n"
+	"                          on, off\n"
+	"      --cache=MODE        writeback (the default), writethrough, none\n"
+	"      --discard=on|off    give freed clusters back to the host (default: on)\n"
+	"  -u, --unmount PATH      end the export at PATH; returns when the image is final\n"
+	"                          and its locks are free\n"
+	"      --info              say what IMAGE is, without mounting; --json for machines\n"
+	"  -v, --verbose           say what was chosen\n"
+	"  -h, --help              print this text\n"
+	"  -V, --version           print the version\n";
+
+enum {
+	OPTION_GROWABLE = 256,
+	OPTION_ALLOW_OTHER,
+	OPTION_CACHE,
+	OPTION_DISCARD,
+	OPTION_INFO,
+	OPTION_JSON,
+};
+
+static const struct option long_options[] = {
+	{ "format", required_argument, NULL, 'f' },
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "daemonize", no_argument, NULL, 'd' },
+	{ "pidfile", required_argument, NULL, 'p' },
+	{ "growable", no_argument, NULL, OPTION_GROWABLE },
+	{ "allow-other", required_argument, NULL, OPTION_ALLOW_OTHER },
+	{ "cache", required_argument, NULL, OPTION_CACHE },
+	{ "discard", required_argument, NULL, OPTION_DISCARD },
+	{ "unmount", required_argument, NULL, 'u' },
+	{ "info", no_argument, NULL, OPTION_INFO },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* In the order of their enums. */
+static const char *const allow_other_words[] = { "auto", "on", "off" };
+static const char *const cache_words[] = { "writeback", "writethrough", "none" };
+static const char *const switch_words[] = { "off", "on" };
+
+const char *cache_mode_name(enum cache_mode mode)
+{
+	return cache_words[mode];
+}
+
+static int refuse(struct options_error *reterr, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int refuse(struct options_error *reterr, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reterr->text, sizeof(reterr->text), format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* Which of @words is @word? Refuses others, naming the option and what it takes. */
+static int choose(const char *option, const char *word, const char *const *words, size_t count,
+		  unsigned int *ret, struct options_error *reterr)
+{
+	char known[128] = "";
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (strcmp(word, words[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+		if (i > 0)
+			strncat(known, ", ", sizeof(known) - strlen(known) - 1);
+		strncat(known, words[i], sizeof(known) - strlen(known) - 1);
+	}
+	return refuse(reterr, "--%s cannot be '%s'; it is one of: %s", option, word, known);
+}
+
+static int check_format(const char *format, struct options_error *reterr)
+{
+	char known[256] = "";
+	const char *name;
+
+	for (unsigned int i = 0; (name = imgfmt_format_name(i)); i++) {
+		if (strcmp(name, format) == 0)
+			return 0;
+		if (i > 0)
+			strncat(known, ", ", sizeof(known) - strlen(known) - 1);
+		strncat(known, name, sizeof(known) - strlen(known) - 1);
+	}
+	return refuse(reterr, "unknown format '%s'; it is one of: %s", format, known);
+}
+
+/* Store what one option says. @option is what getopt_long() returned. */
+static int apply(int option, const char *argument, struct options *options,
+		 struct options_error *reterr)
+{
+	unsigned int choice;
+	int r = 0;
+
+	switch (option) {
+	case 'f':
+		options->format = argument;
+		return check_format(argument, reterr);
+	case 'r':
+		options->read_only = true;
+		break;
+	case 'd':
+		options->daemonize = true;
+		break;
+	case 'p':
+		options->pidfile = argument;
+		break;
+	case 'u':
+		options->unmount = argument;
+		break;
+	case 'v':
+		options->verbose = true;
+		break;
+	case OPTION_GROWABLE:
+		options->growable = true;
+		break;
+	case OPTION_ALLOW_OTHER:
+		r = choose("allow-other", argument, allow_other_words,
+			   ARRAY_LENGTH(allow_other_words), &choice, reterr);
+		if (r == 0)
+			options->allow_other = (enum allow_other)choice;
+		break;
+	case OPTION_CACHE:
+		r = choose("cache", argument, cache_words, ARRAY_LENGTH(cache_words), &choice,
+			   reterr);
+		if (r == 0)
+			options->cache = (enum cache_mode)choice;
+		break;
+	case OPTION_DISCARD:
+		r = choose("discard", argument, switch_words, ARRAY_LENGTH(switch_words), &choice,
+			   reterr);
+		if (r == 0)
+			options->discard = choice;
+		break;
+	case OPTION_JSON:
+		options->json = true;
+		break;
+	}
+	return r;
+}
+
+/* The option that getopt_long() stumbled over, as the user wrote it. */
+static int refuse_option(char **argv, int option, struct options_error *reterr)
+{
+	const char *word = argv[optind - 1];
+
+	if (optopt > 0 && optopt < 256 && strncmp(word, "--", 2) != 0) {
+		if (option == ':')
+			return refuse(reterr, "option '-%c' needs an argument", optopt);
+		return refuse(reterr, "unknown option '-%c'", optopt);
+	}
+	if (option == ':')
+		return refuse(reterr, "option '%s' needs an argument", word);
+	if (optopt != 0)
+		return refuse(reterr, "option '%s' takes no argument", word);
+	return refuse(reterr, "unknown option '%s'", word);
+}
+
+/* Store what follows the options, and refuse what does not go together. */
+static int finish(int count, char **words, struct options *options, struct options_error *reterr)
+{
+	if (options->unmount) {
+		if (options->action == ACTION_INFO || options->json)
+			return refuse(reterr, "--unmount and --info do not go together");
+		if (count > 0)
+			return refuse(reterr, "--unmount takes one PATH, '%s' is too much",
+				      words[0]);
+		if (!*options->unmount)
+			return refuse(reterr, "--unmount needs a PATH that is not empty");
+		options->action = ACTION_UNMOUNT;
+		return 0;
+	}
+	if (count == 0)
+		return refuse(reterr, "which IMAGE?");
+	for (int i = 0; i < count; i++)
+		if (!*words[i])
+			return refuse(reterr, "%s is an empty name", i ? "MOUNTPOINT" : "IMAGE");
+	options->image = words[0];
+	options->mountpoint = count > 1 ? words[1] : words[0];
+	if (options->action == ACTION_INFO) {
+		if (count > 1)
+			return refuse(reterr, "--info takes one IMAGE, '%s' is too much", words[1]);
+		return 0;
+	}
+	if (count > 2)
+		return refuse(reterr, "one IMAGE and one MOUNTPOINT, '%s' is too much", words[2]);
+	if (options->json)
+		return refuse(reterr, "--json goes with --info");
+	if (options->growable && options->read_only)
+		return refuse(reterr, "--growable and --read-only do not go together");
+	if (options->pidfile && !*options->pidfile)
+		return refuse(reterr, "--pidfile needs a FILE that is not empty");
+	return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *ret, struct options_error *reterr)
+{
+	struct options options = { .action = ACTION_EXPORT, .discard = true };
+	int option, r;
+
+	opterr = 0;
+	optind = 0; /* start afresh */
+	while ((option = getopt_long(argc, argv, ":f:rdp:u:vhV", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'h':
+		case 'V':
+			options.action = option == 'h' ? ACTION_HELP : ACTION_VERSION;
+			*ret = options;
+			return 0;
+		case OPTION_INFO:
+			options.action = ACTION_INFO;
+			continue;
+		case '?':
+		case ':':
+			return refuse_option(argv, option, reterr);
+		}
+		r = apply(option, optarg, &options, reterr);
+		if (r < 0)
+			return r;
+	}
+	r = finish(argc - optind, argv + optind, &options, reterr);
+	if (r < 0)
+		return r;
+	*ret = options;
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names to absolute paths, and the checks that go with them. Exports are recognised by the
+ * kernel's table of mounts, which also knows those that are dead or let us not in.
+ */
+#include "place.h"
+
+#include "cleanup.h"
+#include "mountinfo.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void place_finish(struct place *place)
+{
+	free(place->image);
+	free(place->source);
+	free(place->mountpoint);
+	*place = (struct place)PLACE_NONE;
+}
+
+static int make_absolute(const char *path, char **ret)
+{
+	_cleanup_free_ char *directory = NULL;
+
+	if (*path == '/') {
+		*ret = strdup(path);
+		return *ret ? 0 : -ENOMEM;
+	}
+	directory = getcwd(NULL, 0);
+	if (!directory)
+		return -errno;
+	if (asprintf(ret, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) < 0) {
+		*ret = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * Look at the file at @path, called @name. What is mounted there may be dead: say so and how to
+ * get rid of it. Sets *ret_ours to whether it is one of our exports.
+ */
+static int look(const char *path, const char *name, struct stat *ret_st, bool *ret_ours,
+		struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry at = { 0 }, of = { 0 };
+	bool ours = mountinfo_find_target(path, &at) == 0 && mount_entry_is_ours(&at);
+
+	if (stat(path, ret_st) == 0) {
+		/* it may also be bound to another place */
+		*ret_ours = ours || (mountinfo_find_device(ret_st->st_dev, &of) == 0 &&
+				     mount_entry_is_ours(&of));
+		return 0;
+	}
+	if (errno == ENOTCONN)
+		return imgfmt_error_set(reterr, -ENOTCONN,
+					"%s: a dead mount lies over it, left by a server that died; "
+					"remove it with: %s -u %s",
+					name, ours ? "imgfuse" : "fusermount3", path);
+	if (ours) { /* of a user who lets nobody else in */
+		*ret_ours = true;
+		return 0;
+	}
+	return imgfmt_error_set(reterr, -errno, "%s: %s", name, strerror(errno));
+}
+
+int place_find_image(struct place *place, const char *image, struct imgfmt_error *reterr)
+{
+	struct stat st;
+	bool ours = false;
+	int r;
+
+	r = resolve_path(image, &place->source);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %s", image, strerror(-r));
+	r = make_absolute(image, &place->image);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %s", image, strerror(-r));
+	r = look(place->source, image, &st, &ours, reterr);
+	if (r < 0)
+		return r;
+	if (ours)
+		return imgfmt_error_set(reterr, -EEXIST,
+					"%s: is an export of imgfuse: it is shown as raw already", image);
+	return 0;
+}
+
+static int check_mountpoint(const char *path, const char *name, bool is_image,
+			    struct imgfmt_error *reterr)
+{
+	struct stat st = { 0 };
+	bool ours = false;
+	int r;
+
+	r = look(path, name, &st, &ours, reterr);
+	if (r < 0)
+		return r;
+	if (ours)
+		return imgfmt_error_set(reterr, -EEXIST,
+					"%s: is an export already; end it first with: imgfuse -u %s", name,
+					path);
+	if (is_image && S_ISBLK(st.st_mode))
+		return imgfmt_error_set(reterr, -EINVAL,
+					"%s: is a block device and cannot be shown in place; "
+					"give a regular file as MOUNTPOINT",
+					name);
+	if (!S_ISREG(st.st_mode))
+		return imgfmt_error_set(reterr, -EINVAL,
+					"%s: is not a regular file%s", name,
+					is_image ? "" : ", and so not a MOUNTPOINT");
+	/* fusermount3 would say so too, but not why */
+	if (geteuid() != 0 && access(path, W_OK) < 0)
+		return imgfmt_error_set(reterr, -EACCES,
+					"%s: only root may mount over a file without write permission; "
+					"give a file of your own as MOUNTPOINT",
+					name);
+	return 0;
+}
+
+int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)
+{
+	const char *name = options->mountpoint;
+	int r;
+
+	r = place_find_image(place, options->image, reterr);
+	if (r < 0)
+		return r;
+	r = resolve_path(name, &place->mountpoint);
+	if (r == -ENOENT)
+		return imgfmt_error_set(reterr, r,
+					"%s: does not exist; a MOUNTPOINT is an existing regular file",
+					name);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "%s: %s", name, strerror(-r));
+	return check_mountpoint(place->mountpoint, name,
+				strcmp(place->mountpoint, place->source) == 0, reterr);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where the image is and where it will be shown: resolving both names while the working directory
+ * is still the caller's, and refusing what cannot work before anything is touched.
+ */
+#pragma once
+
+#include "imgfmt.h"
+#include "options.h"
+
+struct place {
+	char *image;      /* absolute, symlinks as given: what references are relative to */
+	char *source;     /* the image without symlinks: what mount(8) shows */
+	char *mountpoint; /* absolute, without symlinks; NULL for place_find_image() */
+};
+
+/* Both functions need place_finish() afterwards, also when they failed. */
+#define PLACE_NONE { .image = NULL, .source = NULL, .mountpoint = NULL }
+
+/*
+ * Find the image, and refuse one that is an export itself. On failure the message starts with
+ * the name of the file at fault.
+ */
+int place_find_image(struct place *place, const char *image, struct imgfmt_error *reterr);
+
+/* Find the mount point too, and check that one can mount there. */
+int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr);
+
+void place_finish(struct place *place);

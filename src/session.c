@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mounting through libfuse, and its loop of worker threads.
+ */
+#include "session.h"
+
+#include "cleanup.h"
+#include "log.h"
+#include "mountinfo.h"
+#include "operations.h"
+#include "unmount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* What interrupts libfuse's wait for its workers. */
+#define WAKE_SIGNAL SIGUSR1
+
+/* In KiB. The kernel's default of 128 limits the first reading of a disk. */
+#define READAHEAD "1024"
+
+/* ---- who is let in ---- */
+
+/* The line that fusermount3 looks for, as it does: a line of its own. */
+static bool conf_permits_allow_other(void)
+{
+	FILE *file = fopen("/etc/fuse.conf", "re");
+	bool found = false;
+	char line[256];
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		char *word = line + strspn(line, " \t");
+
+		word[strcspn(word, " \t\n")] = '\0';
+		found = strcmp(word, "user_allow_other") == 0;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt_error *reterr)
+{
+	bool permitted = choice != ALLOW_OTHER_OFF && (geteuid() == 0 || conf_permits_allow_other());
+
+	if (choice == ALLOW_OTHER_ON && !permitted)
+		return imgfmt_error_set(reterr, -EPERM,
+					"--allow-other=on is not permitted: /etc/fuse.conf has no line "
+					"user_allow_other");
+	*ret = permitted;
+	return 0;
+}
+
+/* ---- mounting ---- */
+
+static int add_options(char **options, const char *source, bool read_only, bool allow_other)
+{
+	_cleanup_free_ char *fsname = NULL;
+
+	if (asprintf(&fsname, "fsname=%s", source) < 0) {
+		fsname = NULL;
+		return -ENOMEM;
+	}
+	if (asprintf(options, "default_permissions,subtype=imgfuse,max_read=%u%s%s",
+		     OPERATIONS_MAX_REQUEST, read_only ? ",ro" : "",
+		     allow_other ? ",allow_other" : "") < 0) {
+		*options = NULL;
+		return -ENOMEM;
+	}
+	return fuse_opt_add_opt_escaped(options, fsname) < 0 ? -ENOMEM : 0;
+}
+
+static int create_fuse_session(struct session *session, const char *source, bool allow_other)
+{
+	_cleanup_free_ char *options = NULL;
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int r;
+
+	r = add_options(&options, source, session->export->read_only, allow_other);
+	if (r < 0)
+		return r;
+	if (fuse_opt_add_arg(&args, "imgfuse") < 0 || fuse_opt_add_arg(&args, "-o") < 0 ||
+	    fuse_opt_add_arg(&args, options) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		session->fuse = fuse_session_new(&args, &operations, sizeof(operations),
+						 session->export);
+	fuse_opt_free_args(&args);
+	return session->fuse ? 0 : -ENOMEM;
+}
+
+/* Make one line of what was written to @fd. */
+static void read_complaint(int fd, char *text, size_t size)
+{
+	ssize_t length = pread(fd, text, size - 1, 0);
+
+	while (length > 0 && text[length - 1] == '\n')
+		length--;
+	text[length > 0 ? length : 0] = '\0';
+	for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ';';
+	if (!*text)
+		snprintf(text, size, "%s", "libfuse does not say why");
+}
+
+/*
+ * Mount, and catch what libfuse and fusermount3 print when they fail. There is one thread only,
+ * so nobody misses stderr meanwhile.
+ */
+static int mount_quietly(struct session *session, struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int complaints = memfd_create("complaints", MFD_CLOEXEC);
+	_cleanup_close_ int own = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	char text[400];
+	int r;
+
+	if (complaints < 0 || own < 0 || dup2(complaints, STDERR_FILENO) < 0)
+		return imgfmt_error_set(reterr, -errno, "cannot mount: %s", strerror(errno));
+	r = fuse_session_mount(session->fuse, session->mountpoint);
+	dup2(own, STDERR_FILENO);
+	if (r == 0)
+		return 0;
+	read_complaint(complaints, text, sizeof(text));
+	return imgfmt_error_set(reterr, -EIO, "cannot mount here: %s", text);
+}
+
+static void log_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+
+static void log_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	char text[512];
+	size_t length;
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	length = strlen(text);
+	if (length > 0 && text[length - 1] == '\n')
+		text[length - 1] = '\0';
+	if (level <= FUSE_LOG_ERR)
+		log_error("libfuse: %s", text);
+	else
+		log_verbose("libfuse: %s", text);
+}
+
+int session_mount(struct session *session, struct export *export, const char *mountpoint,
+		  const char *source, bool allow_other, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	int r;
+
+	*session = (struct session){ .export = export, .ended_fd = -1 };
+	session->mountpoint = strdup(mountpoint);
+	session->ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (!session->mountpoint || session->ended_fd < 0)
+		r = imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	else
+		r = create_fuse_session(session, source, allow_other);
+	if (r < 0)
+		imgfmt_error_set(reterr, r, "libfuse does not start");
+	else
+		r = mount_quietly(session, reterr);
+	if (r < 0) {
+		session_finish(session);
+		return r;
+	}
+	fuse_set_log_func(log_libfuse);
+	r = mountinfo_find_target(mountpoint, &entry);
+	if (r == 0 && mount_entry_is_ours(&entry)) {
+		session->device = entry.device;
+		return 0;
+	}
+	imgfmt_error_set(reterr, -EIO, "mounted, but /proc/self/mountinfo does not show it");
+	session_finish(session);
+	return -EIO;
+}
+
+void session_raise_readahead(const struct session *session)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(session->device),
+		 minor(session->device));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
+		log_verbose("%s: reading %s KiB ahead", session->export->name, READAHEAD);
+}
+
+/* ---- serving ---- */
+
+/*
+ * As many workers as keep the processors busy while some of them wait for the host; never fewer
+ * than let one write wait for another.
+ */
+static unsigned int worker_count(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return processors < 2 ? 4 : processors > 4 ? 8 : (unsigned int)processors * 2;
+}
+
+static void *serve(void *userdata)
+{
+	struct session *session = userdata;
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	uint64_t one = 1;
+	sigset_t wake;
+
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	if (config) {
+		fuse_loop_cfg_set_clone_fd(config, 1);
+		fuse_loop_cfg_set_max_threads(config, worker_count());
+		/* or they are created and destroyed all the time */
+		fuse_loop_cfg_set_idle_threads(config, worker_count());
+		session->result = fuse_session_loop_mt(session->fuse, config);
+		fuse_loop_cfg_destroy(config);
+	} else {
+		session->result = -ENOMEM;
+	}
+	if (write(session->ended_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd that nobody else writes to has room */
+	return NULL;
+}
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+int session_start(struct session *session)
+{
+	struct sigaction action = { .sa_handler = ignore_signal };
+	sigset_t wake, before;
+	int r;
+
+	/* it must interrupt, so no SA_RESTART; and it must do so in the loop's thread only */
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	sigaction(WAKE_SIGNAL, &action, NULL);
+	pthread_sigmask(SIG_BLOCK, &wake, &before);
+	r = pthread_create(&session->loop, NULL, serve, session);
+	if (r != 0)
+		return -r;
+	return 0;
+}
+
+void session_stop(struct session *session)
+{
+	session->stopped = true;
+	fuse_session_exit(session->fuse);
+	pthread_kill(session->loop, WAKE_SIGNAL);
+}
+
+/* Remove the mount if the kernel still shows it: it answers nobody any more. */
+static void remove_dead_mount(const struct session *session)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	struct imgfmt_error why;
+
+	if (session->device == 0 || mountinfo_find_device(session->device, &entry) < 0)
+		return;
+	if (unmount_path(entry.target, true, &why) < 0)
+		log_error("%s: the mount is dead but cannot be removed: %s", entry.target, why.text);
+}
+
+int session_finish(struct session *session)
+{
+	if (session->loop)
+		pthread_join(session->loop, NULL);
+	if (session->fuse) {
+		/* with the mount gone this only frees; otherwise see remove_dead_mount() */
+		if (!session->stopped)
+			fuse_session_unmount(session->fuse);
+		fuse_session_destroy(session->fuse);
+	}
+	remove_dead_mount(session);
+	if (session->ended_fd >= 0)
+		close(session->ended_fd);
+	free(session->mountpoint);
+	session->mountpoint = NULL;
+	return session->result;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A mount of one export, and the threads that serve it.
+ *
+ * The threads serve until the kernel says that the mount is gone, whoever unmounted it: ending a
+ * session means unmounting it and waiting. (libfuse's own fuse_session_unmount() stops serving
+ * first, and so loses what the kernel has yet to write back.)
+ */
+#pragma once
+
+#include "export.h"
+#include "imgfmt.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+struct fuse_session;
+
+struct session {
+	struct export *export;
+	struct fuse_session *fuse;
+	char *mountpoint;   /* absolute; where it was mounted */
+	dev_t device;       /* of the mount; tells it from whatever else is at its path */
+	pthread_t loop;
+	int ended_fd;       /* readable once the threads have ended */
+	bool stopped;       /* session_stop() was called */
+	int result;         /* why they ended: 0 for the end of the mount */
+};
+
+/*
+ * Decide whether other users are let in. An ordinary user may do so only where /etc/fuse.conf
+ * permits it: -EPERM where @choice insists.
+ */
+int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt_error *reterr);
+
+/*
+ * Mount @export at the absolute path @mountpoint, with @source as what it shows. Starts no thread.
+ * After a failure nothing is mounted, and *reterr says why.
+ */
+int session_mount(struct session *session, struct export *export, const char *mountpoint,
+		  const char *source, bool allow_other, struct imgfmt_error *reterr);
+
+/* Start serving, in threads of its own. */
+int session_start(struct session *session);
+
+/*
+ * Tell the threads to end though the mount is still there. May have to be called again, until
+ * session->ended_fd becomes readable.
+ */
+void session_stop(struct session *session);
+
+/*
+ * Wait for the threads, once session->ended_fd is readable or none were started, and close the
+ * kernel's end. A mount that is still there but dead now is removed. Returns why the threads
+ * ended.
+ */
+int session_finish(struct session *session);
+
+/* Read further ahead than the kernel does by itself, where that is permitted. */
+void session_raise_readahead(const struct session *session);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Unmounting, with whatever right we have, and the --unmount verb that waits for the server.
+ */
+#pragma once
+
+#include "imgfmt.h"
+
+#include <stdbool.h>
+
+/*
+ * Unmount the uppermost mount at the absolute path @path; @lazy detaches it though it is in use.
+ * As ourselves where that is permitted, otherwise through fusermount3. Waits until the kernel has
+ * written everything back to the server, so it must not be called by a thread that serves.
+ *
+ * Returns 0, -EBUSY where it is in use, or another negative errno, with the reason in @reterr.
+ */
+int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr);
+
+/*
+ * End the export at @path and wait until its server is gone: then the image is final and its
+ * locks are free. Returns 0, or -errno with the reason in @reterr.
+ */
+int unmount_export(const char *path, struct imgfmt_error *reterr);
