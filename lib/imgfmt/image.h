@@ -16,6 +16,7 @@ struct imgfmt_image {
 	const struct imgfmt_driver *driver;
 	void *state;                  /* the driver's own, state_size bytes */
 	struct hostfile *file;        /* the image file, locked */
+	struct hostfile *data_file;   /* the external data file, locked, or NULL */
 	struct imgfmt_image *backing; /* the next of the chain, or NULL; read-only */
 	char *path;                   /* for messages */
 	bool read_only;

@@ -93,22 +93,23 @@ void qcow2_unlink(struct qcow2 *q, struct run run)
 	(void)quarantine_add(&q->unlinked, run);
 }
 
-void qcow2_unlink_entry(struct qcow2 *q, const struct l2_entry *entry)
+void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset)
 {
-	uint64_t first = cluster_of(&q->geometry, entry->host_offset);
-	uint64_t last = first;
+	struct l2_entry entry;
+	uint64_t first, last;
 
-	switch (entry->kind) {
-	case CLUSTER_UNALLOCATED:
-	case CLUSTER_ZERO_PLAIN:
+	/* Of an entry that is wrong nobody can say what it uses: it is leaked. */
+	if (l2_parse(&q->geometry, raw, guest_offset, 0, &entry) < 0)
 		return;
-	case CLUSTER_NORMAL:
-	case CLUSTER_ZERO_ALLOCATED:
-		break;
-	case CLUSTER_COMPRESSED:
-		/* It counts once in every host cluster that it has a sector of. */
-		last = cluster_of(&q->geometry, entry->host_offset + entry->compressed_length - 1);
-		break;
-	}
-	qcow2_unlink(q, (struct run){ first, last - first + 1 });
+	first = last = cluster_of(&q->geometry, entry.host_offset);
+	/* Compressed data counts once in every host cluster that it has a sector of. */
+	if (entry.kind == SUBCLUSTER_COMPRESSED)
+		last = cluster_of(&q->geometry, entry.host_offset + entry.compressed_length - 1);
+	else if (!entry.has_host)
+		return;
+	/* A data file has no refcounts. The entry is not needed any more for this to be right. */
+	if (!q->geometry.external_data)
+		qcow2_unlink(q, (struct run){ first, last - first + 1 });
+	else if (!q->image->keep_space)
+		hostfile_discard(qcow2_data(q), entry.host_offset, q->geometry.cluster_size);
 }

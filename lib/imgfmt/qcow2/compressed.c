@@ -89,7 +89,7 @@ int qcow2_read_compressed(struct imgfmt_image *image, void *buffer, size_t count
 		if (r < 0)
 			return r;
 		/* Somebody has written there since map was asked. */
-		if (entry.kind != CLUSTER_COMPRESSED)
+		if (entry.kind != SUBCLUSTER_COMPRESSED)
 			return -EAGAIN;
 		r = read_cluster(q, &entry, (size_t)into, bytes, length);
 		if (r < 0)

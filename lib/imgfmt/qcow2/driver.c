@@ -123,7 +123,7 @@ static void describe_to_core(struct qcow2 *q)
 
 	/* A disk consists of sectors; what is less than one at its end is not shown. */
 	image->size = align_down(q->header.size, 512);
-	image->granule = q->geometry.cluster_size;
+	image->granule = UINT64_C(1) << q->geometry.subcluster_bits;
 	image->backing_name = steal_ptr(q->header.backing_name);
 	image->backing_format = steal_ptr(q->header.backing_format);
 	q->has_backing = image->backing_name != NULL;
@@ -158,7 +158,7 @@ static int open_checked(struct qcow2 *q, const struct imgfmt_open_options *optio
 	r = check_supported(&q->header, reterr);
 	if (r < 0)
 		return r;
-	geometry_init(&q->geometry, q->header.cluster_bits, q->header.refcount_order);
+	geometry_init(&q->geometry, &q->header);
 	r = qcow2_check_snapshots(q, reterr);
 	if (r < 0)
 		return r;

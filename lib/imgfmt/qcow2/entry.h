@@ -15,31 +15,62 @@ struct l1_entry {
 	bool copied;        /* the table has refcount 1, and may be written in place */
 };
 
-enum cluster_kind {
-	CLUSTER_UNALLOCATED,
-	CLUSTER_ZERO_PLAIN,     /* reads as zeroes, and takes no space */
-	CLUSTER_ZERO_ALLOCATED, /* reads as zeroes, and has a host cluster in reserve */
-	CLUSTER_NORMAL,
-	CLUSTER_COMPRESSED,
+/* An L2 entry as it stands in the table. */
+struct l2_raw {
+	uint64_t descriptor;
+	uint64_t bitmap; /* of an extended entry: two bits for each subcluster; otherwise 0 */
 };
 
-/* What an L2 entry says of a guest cluster. */
+#define L2_BITMAP_ALL_ZERO	UINT64_C(0xffffffff00000000)
+#define L2_BITMAP_ALL_ALLOCATED UINT64_C(0x00000000ffffffff)
+
+enum subcluster_kind {
+	SUBCLUSTER_UNALLOCATED, /* shows the backing image */
+	SUBCLUSTER_ZERO,
+	SUBCLUSTER_NORMAL,
+	SUBCLUSTER_COMPRESSED,  /* always the whole cluster */
+};
+
+/* What an L2 entry says of one subcluster. */
 struct l2_entry {
-	enum cluster_kind kind;
-	bool copied;          /* the host cluster has refcount 1, and may be written in place */
-	uint64_t host_offset; /* ZERO_ALLOCATED, NORMAL: of the cluster; COMPRESSED: of the first byte */
+	enum subcluster_kind kind;
+	bool has_host;        /* there is a host cluster, also where it holds nothing to be read */
+	bool copied;          /* it has refcount 1, and may be written in place */
+	uint64_t host_offset; /* of the host cluster; COMPRESSED: of the first byte */
 	size_t compressed_length; /* COMPRESSED: an upper bound, in bytes */
 };
 
 /* -EUCLEAN: the L2 table does not lie on a cluster boundary. */
 int l1_entry_parse(const struct qcow2_geometry *geometry, uint64_t entry, struct l1_entry *ret);
 
+/* The entry at @index of an L2 slice. */
+struct l2_raw l2_load(const struct qcow2_geometry *geometry, const uint8_t *slice, size_t index);
+
+void l2_store(const struct qcow2_geometry *geometry, uint8_t *slice, size_t index,
+	      struct l2_raw raw);
+
 /*
- * -EUCLEAN: a cluster that does not lie on a boundary, compressed bytes beyond what a file can have, a
- * zero flag in a version 2 image.
+ * What @raw says of subcluster @subcluster of the cluster at @guest_offset. -EUCLEAN: a host cluster that
+ * does not lie on a boundary, or in a data file anywhere but at @guest_offset; a zero flag in a
+ * version 2 image; compressed bytes beyond what a file can have, or in a data file; a subcluster that is
+ * allocated and zero, or allocated without a host cluster.
  */
-int l2_entry_parse(const struct qcow2_geometry *geometry, uint32_t version, uint64_t entry,
-		   struct l2_entry *ret);
+int l2_parse(const struct qcow2_geometry *geometry, struct l2_raw raw, uint64_t guest_offset,
+	     unsigned int subcluster, struct l2_entry *ret);
+
+/*
+ * The entry for a host cluster with refcount 1 where @count subclusters from @first on hold data, and
+ * the others are what @old says: zero, or unallocated, or in the same host cluster.
+ */
+struct l2_raw l2_with_data(const struct qcow2_geometry *geometry, struct l2_raw old,
+			   uint64_t host_offset, unsigned int first, unsigned int count);
+
+/* @old with @count subclusters from @first on reading as zeroes, the host cluster as it was. */
+struct l2_raw l2_with_zeroes(const struct qcow2_geometry *geometry, struct l2_raw old,
+			     unsigned int first, unsigned int count);
+
+/* The entry of a cluster that reads as zeroes and has no host cluster. */
+struct l2_raw l2_zero_plain(const struct qcow2_geometry *geometry);
 
 /* The offset of a refcount block, 0 where there is none. -EUCLEAN as above. */
 int reftable_entry_parse(const struct qcow2_geometry *geometry, uint64_t entry, uint64_t *ret);

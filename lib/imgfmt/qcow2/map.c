@@ -6,55 +6,49 @@
 
 #include "lock.h"
 
-/* A run of clusters that say the same, as an L2 slice has them, cut to the bytes asked for. */
+/* A run of subclusters that say the same, cut to the bytes asked for. */
 struct mapped {
 	struct l2_entry entry;
 	uint64_t length;      /* guest bytes from the offset asked for */
 	uint64_t host_offset; /* NORMAL: of the first of them */
 };
 
-/* Look at no more than one L2 slice, or a range that has no L2 table. */
+/* Look at no more than one L2 slice, or at the range of one L2 table that there is not. */
 static int map_step(struct qcow2 *q, uint64_t guest_offset, uint64_t length, struct mapped *ret)
 {
-	uint64_t into = into_cluster(&q->geometry, guest_offset);
+	const struct qcow2_geometry *geometry = &q->geometry;
 	struct l1_entry l1;
-	struct slice *slice;
 	uint64_t count;
-	size_t index;
 	int r;
 
-	length = min_u64(length, to_l1_entry_end(&q->geometry, guest_offset));
+	length = min_u64(length, to_l1_entry_end(geometry, guest_offset));
 	r = qcow2_get_l1(q, guest_offset, &l1);
 	if (r < 0)
 		return r;
 	if (l1.l2_offset == 0) {
-		*ret = (struct mapped){ .entry = { .kind = CLUSTER_UNALLOCATED }, .length = length };
+		*ret = (struct mapped){ .length = length };
 		return 0;
 	}
-	r = qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, &slice, &index);
+	count = subclusters_touched(geometry, guest_offset, length);
+	r = qcow2_look_up(q, guest_offset, &count, &ret->entry);
 	if (r < 0)
 		return r;
-	count = units_of(into + length, q->geometry.cluster_bits);
-	r = qcow2_entry_run(q, slice, index, count, &ret->entry, &count);
-	cache_put(&q->cache, slice);
-	if (r < 0)
-		return r;
-	ret->length = min_u64(length, offset_of(&q->geometry, count) - into);
-	ret->host_offset = ret->entry.host_offset + into;
+	ret->length = min_u64(length, (count << geometry->subcluster_bits) -
+					      into_subcluster(geometry, guest_offset));
+	ret->host_offset = ret->entry.host_offset + into_cluster(geometry, guest_offset);
 	return 0;
 }
 
-static enum driver_extent_kind extent_kind(enum cluster_kind kind)
+static enum driver_extent_kind extent_kind(enum subcluster_kind kind)
 {
 	switch (kind) {
-	case CLUSTER_ZERO_PLAIN:
-	case CLUSTER_ZERO_ALLOCATED:
+	case SUBCLUSTER_ZERO:
 		return DRIVER_ZERO;
-	case CLUSTER_NORMAL:
+	case SUBCLUSTER_NORMAL:
 		return DRIVER_DATA;
-	case CLUSTER_COMPRESSED:
+	case SUBCLUSTER_COMPRESSED:
 		return DRIVER_ENCODED;
-	case CLUSTER_UNALLOCATED:
+	case SUBCLUSTER_UNALLOCATED:
 		break;
 	}
 	return DRIVER_UNALLOCATED;
@@ -68,7 +62,7 @@ static struct driver_extent to_extent(const struct qcow2 *q, const struct mapped
 	};
 
 	if (extent.kind == DRIVER_DATA) {
-		extent.file = q->file;
+		extent.file = qcow2_data(q);
 		extent.host_offset = mapped->host_offset;
 	}
 	return extent;

@@ -50,7 +50,7 @@ struct waiting {
 
 struct qcow2 {
 	struct imgfmt_image *image;
-	struct hostfile *file;
+	struct hostfile *file; /* the image file */
 	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
 	struct qcow2_geometry geometry;
 	bool has_backing;            /* what is unallocated may read as something */
@@ -75,6 +75,12 @@ static inline struct qcow2 *qcow2_of(struct imgfmt_image *image)
 	return image->state;
 }
 
+/* Where guest data lies: in the image file, or in a data file. */
+static inline struct hostfile *qcow2_data(const struct qcow2 *q)
+{
+	return q->image->data_file ? q->image->data_file : q->file;
+}
+
 /* ---- tables.c: L1 and L2 ---- */
 
 /* The L1 entry responsible for @guest_offset. */
@@ -92,18 +98,11 @@ int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **re
 		       size_t *ret_index);
 
 /*
- * What the clusters from @guest_offset on are, at most *count of them; sets *count to how many the
- * answer is for, no more than an L2 slice has. Without an L2 table they are UNALLOCATED.
+ * What the subclusters from @guest_offset on are, at most *count of them; sets *count to how many the
+ * answer is for: alike, host clusters one behind the other where there are some, no more than an L2
+ * slice has. Without an L2 table they are UNALLOCATED.
  */
 int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret);
-
-/*
- * Parse up to @count entries from index @index of an L2 slice while they say the same: equal
- * kinds, equal "copied", and host clusters that follow one another where they have some
- * (COMPRESSED: always one). Sets *ret to the first and *ret_count to how many.
- */
-int qcow2_entry_run(struct qcow2 *q, const struct slice *slice, size_t index, uint64_t count,
-		    struct l2_entry *ret, uint64_t *ret_count);
 
 /* ---- map.c ---- */
 
@@ -173,8 +172,8 @@ void qcow2_take_back(struct qcow2 *q, struct run run);
 /* Nothing points to a run of clusters any more: lower their refcounts when that is durable (I2). */
 void qcow2_unlink(struct qcow2 *q, struct run run);
 
-/* Unlink what an L2 entry pointed to. */
-void qcow2_unlink_entry(struct qcow2 *q, const struct l2_entry *entry);
+/* Unlink what the L2 entry of the cluster at @guest_offset pointed to. */
+void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset);
 
 /* ---- quarantine.c ---- */
 
@@ -233,10 +232,10 @@ int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int result);
 
 /*
- * Wait until no allocation in flight has the guest cluster @first (I4), which may drop meta for a
- * while. Returns how many clusters from there on, at most @count, none has.
+ * Wait until no allocation in flight has the cluster of @guest_offset (I4), which may drop meta for a
+ * while. Returns how many subclusters from there on, at most @count, none has.
  */
-uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t first, uint64_t count);
+uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t guest_offset, uint64_t count);
 
 int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 	       enum imgfmt_zero_mode mode, uint64_t *ret_length);

@@ -223,7 +223,7 @@ static int plan_payload(struct qcow2 *q, uint64_t count, struct region *ret)
 {
 	for (;;) {
 		struct region region;
-		uint64_t index;
+		uint64_t index = 0;
 		int r;
 
 		r = first_unused_index(q, &index);

@@ -12,14 +12,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Pin the slice with entry @index, of 8 bytes, of the table at @table_offset. */
+/* Pin the slice with entry @index, of 2^@entry_bits bytes, of the table at @table_offset. */
 static int get_table_slice(struct qcow2 *q, uint64_t table_offset, uint64_t index,
-			   struct slice **ret, size_t *ret_index)
+			   unsigned int entry_bits, struct slice **ret, size_t *ret_index)
 {
-	uint64_t into_table = index * 8;
+	uint64_t into_table = index << entry_bits;
 	uint64_t slice_offset = align_down(into_table, q->geometry.slice_size);
 
-	*ret_index = (size_t)(into_table - slice_offset) / 8;
+	*ret_index = (size_t)(into_table - slice_offset) >> entry_bits;
 	return cache_get(&q->cache, table_offset + slice_offset, STAGE_MAP, ret);
 }
 
@@ -29,7 +29,7 @@ static int get_l1_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **r
 	uint64_t index = l1_index(&q->geometry, guest_offset);
 
 	assert(index < q->header.l1_size);
-	return get_table_slice(q, q->header.l1_offset, index, ret, ret_index);
+	return get_table_slice(q, q->header.l1_offset, index, 3, ret, ret_index);
 }
 
 int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret)
@@ -49,80 +49,79 @@ int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret)
 int qcow2_get_l2_slice(struct qcow2 *q, uint64_t l2_offset, uint64_t guest_offset,
 		       struct slice **ret, size_t *ret_index)
 {
-	return get_table_slice(q, l2_offset, l2_index(&q->geometry, guest_offset), ret, ret_index);
+	return get_table_slice(q, l2_offset, l2_index(&q->geometry, guest_offset),
+			       q->geometry.entry_bits, ret, ret_index);
+}
+
+/* Does @next, in a cluster that many behind the one of @first, say the same? */
+static bool continues(const struct qcow2 *q, const struct l2_entry *first,
+		      const struct l2_entry *next, uint64_t clusters)
+{
+	if (next->kind != first->kind || next->copied != first->copied ||
+	    next->has_host != first->has_host)
+		return false;
+	if (first->kind == SUBCLUSTER_COMPRESSED)
+		return clusters == 0;
+	return !first->has_host ||
+	       next->host_offset == first->host_offset + offset_of(&q->geometry, clusters);
+}
+
+/* Parse subclusters from @guest_offset on, at most *count of a slice, while they say the same. */
+static int parse_run(struct qcow2 *q, const struct slice *slice, size_t index,
+		     uint64_t guest_offset, uint64_t *count, struct l2_entry *ret)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	unsigned int start = subcluster_index(geometry, guest_offset);
+	uint64_t n;
+	int r;
+
+	r = l2_parse(geometry, l2_load(geometry, slice->data, index), guest_offset, start, ret);
+	if (r < 0)
+		return r;
+	for (n = 1; n < *count; n++) {
+		uint64_t cluster = (start + n) / geometry->subclusters;
+		unsigned int subcluster = (unsigned int)((start + n) % geometry->subclusters);
+		struct l2_entry next;
+
+		/* What is wrong is met again, as the first of its run, by who needs it. */
+		if (l2_parse(geometry, l2_load(geometry, slice->data, index + cluster),
+			     guest_offset + offset_of(geometry, cluster), subcluster, &next) < 0)
+			break;
+		if (!continues(q, ret, &next, cluster))
+			break;
+	}
+	*count = n;
+	return 0;
 }
 
 int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret)
 {
-	size_t in_slice = q->geometry.slice_size / 8;
-	uint64_t into_slice = l2_index(&q->geometry, guest_offset) & (in_slice - 1);
+	const struct qcow2_geometry *geometry = &q->geometry;
+	size_t entries = entries_per_slice(geometry);
+	uint64_t into_slice = l2_index(geometry, guest_offset) & (entries - 1);
 	struct l1_entry l1;
 	struct slice *slice;
 	size_t index;
 	int r;
 
-	*count = min_u64(*count, in_slice - into_slice);
+	*count = min_u64(*count, (entries - into_slice) * geometry->subclusters -
+					 subcluster_index(geometry, guest_offset));
 	r = qcow2_get_l1(q, guest_offset, &l1);
 	if (r < 0)
 		return r;
 	if (l1.l2_offset == 0) {
-		*ret = (struct l2_entry){ .kind = CLUSTER_UNALLOCATED };
+		*ret = (struct l2_entry){ .kind = SUBCLUSTER_UNALLOCATED };
 		return 0;
 	}
 	r = qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	r = qcow2_entry_run(q, slice, index, *count, ret, count);
+	r = parse_run(q, slice, index, guest_offset, count, ret);
 	cache_put(&q->cache, slice);
 	/* What a table that is shared points to is shared, whatever its entries say. */
 	if (!l1.copied)
 		ret->copied = false;
 	return r;
-}
-
-/* Does @next, @distance clusters behind @first, say the same? */
-static bool continues(const struct qcow2 *q, const struct l2_entry *first,
-		      const struct l2_entry *next, uint64_t distance)
-{
-	if (next->kind != first->kind || next->copied != first->copied)
-		return false;
-	switch (first->kind) {
-	case CLUSTER_UNALLOCATED:
-	case CLUSTER_ZERO_PLAIN:
-		return true;
-	case CLUSTER_NORMAL:
-	case CLUSTER_ZERO_ALLOCATED:
-		return next->host_offset == first->host_offset + offset_of(&q->geometry, distance);
-	case CLUSTER_COMPRESSED:
-		return false;
-	}
-	return false;
-}
-
-int qcow2_entry_run(struct qcow2 *q, const struct slice *slice, size_t index, uint64_t count,
-		    struct l2_entry *ret, uint64_t *ret_count)
-{
-	size_t in_slice = q->geometry.slice_size / 8 - index;
-	uint32_t version = q->header.version;
-	uint64_t n;
-	int r;
-
-	r = l2_entry_parse(&q->geometry, version, get_be64(slice->data + index * 8), ret);
-	if (r < 0)
-		return r;
-	count = min_u64(count, in_slice);
-	for (n = 1; n < count; n++) {
-		struct l2_entry next;
-
-		/* An entry that is wrong is met again, as the first of its run, by who needs it. */
-		if (l2_entry_parse(&q->geometry, version,
-				   get_be64(slice->data + (index + n) * 8), &next) < 0)
-			break;
-		if (!continues(q, ret, &next, n))
-			break;
-	}
-	*ret_count = n;
-	return 0;
 }
 
 /* Put the content of a new L2 table in place: a copy, or zeroes. Nothing points to it yet. */

@@ -6,7 +6,6 @@
  */
 #include "qcow2.h"
 
-#include "bytes.h"
 #include "lock.h"
 
 #include <errno.h>
@@ -16,7 +15,8 @@ struct driver_allocation {
 	struct list link; /* in q->allocations */
 	struct run guest; /* clusters */
 	uint64_t host_first;
-	bool reserved;    /* the entries point there already, with the zero flag set */
+	bool reserved;    /* the entries point there already */
+	struct run data;  /* guest subclusters that will hold data, counted from the start of the disk */
 };
 
 /* ---- allocations in flight ---- */
@@ -36,13 +36,17 @@ static uint64_t free_of_allocations(const struct qcow2 *q, uint64_t first, uint6
 	return count;
 }
 
-uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t first, uint64_t count)
+uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t guest_offset, uint64_t count)
 {
+	const struct qcow2_geometry *geometry = &q->geometry;
+	unsigned int start = subcluster_index(geometry, guest_offset);
+	uint64_t first = cluster_of(geometry, guest_offset);
+	uint64_t clusters = (start + count + geometry->subclusters - 1) / geometry->subclusters;
 	uint64_t free;
 
-	while ((free = free_of_allocations(q, first, count)) == 0)
+	while ((free = free_of_allocations(q, first, clusters)) == 0)
 		pthread_cond_wait(&q->allocation_ended, &q->meta);
-	return free;
+	return min_u64(count, free * geometry->subclusters - start);
 }
 
 static void end_allocation(struct qcow2 *q, struct driver_allocation *allocation)
@@ -54,59 +58,75 @@ static void end_allocation(struct qcow2 *q, struct driver_allocation *allocation
 
 /* ---- begin ---- */
 
-/* Say where the data goes: to clusters from @host_offset on that hold @count guest clusters. */
-static void set_target(const struct qcow2 *q, uint64_t guest_offset, uint64_t length,
-		       uint64_t host_offset, uint64_t count, struct driver_write *ret)
-{
-	uint64_t into = into_cluster(&q->geometry, guest_offset);
-	uint64_t space = offset_of(&q->geometry, count) - into;
-
-	ret->guest_offset = guest_offset;
-	ret->length = min_u64(length, space);
-	ret->file = q->file;
-	ret->host_offset = host_offset + into;
-}
-
-/* Register an allocation, and name what else the new clusters need. */
-static int begin_allocation(struct qcow2 *q, struct run guest, uint64_t host_first, bool reserved,
+/*
+ * Register an allocation of clusters from @host_first on for what @write covers, and name what else
+ * must be filled: up to the boundaries of @unit bytes.
+ */
+static int begin_allocation(struct qcow2 *q, uint64_t host_first, bool reserved, uint64_t unit,
 			    struct driver_write *write)
 {
+	const struct qcow2_geometry *geometry = &q->geometry;
 	struct driver_allocation *allocation = calloc(1, sizeof(*allocation));
+	uint64_t end = write->guest_offset + write->length;
+	uint64_t fill_start = align_down(write->guest_offset, unit);
+	uint64_t fill_end = align_up(end, unit);
 
 	if (!allocation)
 		return -ENOMEM;
-	allocation->guest = guest;
+	allocation->guest.first = cluster_of(geometry, write->guest_offset);
+	allocation->guest.count = units_of(end, geometry->cluster_bits) - allocation->guest.first;
 	allocation->host_first = host_first;
 	allocation->reserved = reserved;
+	allocation->data.first = fill_start >> geometry->subcluster_bits;
+	allocation->data.count = (fill_end - fill_start) >> geometry->subcluster_bits;
 	list_append(&q->allocations, &allocation->link);
 	write->allocation = allocation;
-	write->head = into_cluster(&q->geometry, write->guest_offset);
-	write->tail = offset_of(&q->geometry, guest.first + guest.count) -
-		      (write->guest_offset + write->length);
+	write->head = write->guest_offset - fill_start;
+	write->tail = fill_end - end;
 	return 0;
 }
 
-/* Space for @guest clusters, the first of which holds @guest_offset: new host clusters. */
-static int allocate_new(struct qcow2 *q, struct run guest, uint64_t guest_offset, uint64_t length,
-			struct driver_write *ret)
+/* Host clusters for @count guest clusters from that of @guest_offset on, or fewer. */
+static int allocate_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t count,
+			     struct run *ret, bool *ret_fresh)
 {
+	if (!q->geometry.external_data)
+		return qcow2_allocate(q, count, ret, ret_fresh);
+	/* In a data file every guest cluster has its place. It may hold anything so far. */
+	*ret = (struct run){ cluster_of(&q->geometry, guest_offset), count };
+	*ret_fresh = false;
+	return 0;
+}
+
+/* Find space for a write over what @old says, where that cannot be written in place. */
+static int allocate_new(struct qcow2 *q, const struct l2_entry *old, struct driver_write *write)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	/* What is in another host cluster must come along; else the subclusters written will do. */
+	bool whole = old->has_host || old->kind == SUBCLUSTER_COMPRESSED;
+	uint64_t into = into_cluster(geometry, write->guest_offset);
 	struct slice *slice;
 	struct run host;
 	size_t index;
 	int r;
 
 	/* Get the table now: that it cannot be had should be known before data is written. */
-	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_own_l2_slice(q, write->guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
 	cache_put(&q->cache, slice);
-	r = qcow2_allocate(q, guest.count, &host, &ret->fresh);
+	r = allocate_clusters(q, write->guest_offset,
+			      units_of(into + write->length, geometry->cluster_bits), &host,
+			      &write->fresh);
 	if (r < 0)
 		return r;
-	guest.count = host.count;
-	set_target(q, guest_offset, length, offset_of(&q->geometry, host.first), host.count, ret);
-	r = begin_allocation(q, guest, host.first, false, ret);
-	if (r < 0)
+	write->host_offset = offset_of(geometry, host.first) + into;
+	write->length = min_u64(write->length, offset_of(geometry, host.count) - into);
+	r = begin_allocation(q, host.first, false,
+			     whole ? geometry->cluster_size
+				   : UINT64_C(1) << geometry->subcluster_bits,
+			     write);
+	if (r < 0 && !geometry->external_data)
 		qcow2_take_back(q, host);
 	return r;
 }
@@ -114,25 +134,28 @@ static int allocate_new(struct qcow2 *q, struct run guest, uint64_t guest_offset
 static int find_space(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 		      struct driver_write *ret)
 {
-	unsigned int cluster_bits = q->geometry.cluster_bits;
-	struct run guest = {
-		.first = guest_offset >> cluster_bits,
-		.count = units_of(into_cluster(&q->geometry, guest_offset) + length, cluster_bits),
-	};
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t count = subclusters_touched(geometry, guest_offset, length);
 	struct l2_entry entry;
 	int r;
 
-	guest.count = qcow2_wait_for_allocations(q, guest.first, guest.count);
-	r = qcow2_look_up(q, guest_offset, &guest.count, &entry);
+	count = qcow2_wait_for_allocations(q, guest_offset, count);
+	r = qcow2_look_up(q, guest_offset, &count, &entry);
 	if (r < 0)
 		return r;
+	ret->guest_offset = guest_offset;
+	ret->length = min_u64(length, (count << geometry->subcluster_bits) -
+					      into_subcluster(geometry, guest_offset));
+	ret->file = qcow2_data(q);
 	if (!entry.copied)
-		return allocate_new(q, guest, guest_offset, length, ret);
-	set_target(q, guest_offset, length, entry.host_offset, guest.count, ret);
-	r = qcow2_check_overlap(q, ret->host_offset, ret->length);
-	if (r < 0 || entry.kind == CLUSTER_NORMAL)
+		return allocate_new(q, &entry, ret);
+	ret->host_offset = entry.host_offset + into_cluster(geometry, guest_offset);
+	if (!geometry->external_data)
+		r = qcow2_check_overlap(q, ret->host_offset, ret->length);
+	if (r < 0 || entry.kind == SUBCLUSTER_NORMAL)
 		return r;
-	return begin_allocation(q, guest, cluster_of(&q->geometry, entry.host_offset), true, ret);
+	return begin_allocation(q, cluster_of(geometry, entry.host_offset), true,
+				UINT64_C(1) << geometry->subcluster_bits, ret);
 }
 
 int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
@@ -151,12 +174,25 @@ int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 
 /* ---- end ---- */
 
-/* Point the entries of one slice to the new clusters. Sets *ret to how many. */
-static int link_slice(struct qcow2 *q, const struct driver_allocation *allocation, uint64_t done,
+/* The entry of the @nth cluster of an allocation, where @old is what it was. */
+static struct l2_raw new_entry(const struct qcow2 *q, const struct driver_allocation *allocation,
+			       uint64_t nth, struct l2_raw old)
+{
+	unsigned int subclusters = q->geometry.subclusters;
+	uint64_t start = (allocation->guest.first + nth) * subclusters;
+	uint64_t first = max_u64(start, allocation->data.first);
+	uint64_t end = min_u64(start + subclusters, allocation->data.first + allocation->data.count);
+
+	return l2_with_data(&q->geometry, old, offset_of(&q->geometry, allocation->host_first + nth),
+			    (unsigned int)(first - start), (unsigned int)(end - first));
+}
+
+/* Point the entries of one slice, from the @nth cluster on, to the data. Sets *ret to how many. */
+static int link_slice(struct qcow2 *q, const struct driver_allocation *allocation, uint64_t nth,
 		      uint64_t *ret)
 {
-	uint64_t guest_offset = offset_of(&q->geometry, allocation->guest.first + done);
-	uint64_t host_cluster = allocation->host_first + done;
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t guest_offset = offset_of(geometry, allocation->guest.first + nth);
 	struct slice *slice;
 	uint64_t count;
 	size_t index;
@@ -165,16 +201,15 @@ static int link_slice(struct qcow2 *q, const struct driver_allocation *allocatio
 	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	count = min_u64(allocation->guest.count - done, q->geometry.slice_size / 8 - index);
+	count = min_u64(allocation->guest.count - nth, entries_per_slice(geometry) - index);
 	r = cache_modify(&q->cache, slice);
 	for (uint64_t i = 0; i < count && r == 0; i++) {
-		uint8_t *bytes = slice->data + (index + i) * 8;
-		struct l2_entry old;
+		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
-		if (!allocation->reserved &&
-		    l2_entry_parse(&q->geometry, q->header.version, get_be64(bytes), &old) == 0)
-			qcow2_unlink_entry(q, &old);
-		put_be64(bytes, offset_of(&q->geometry, host_cluster + i) | QCOW2_FLAG_COPIED);
+		if (!allocation->reserved)
+			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
+		l2_store(geometry, slice->data, index + i,
+			 new_entry(q, allocation, nth + i, old));
 	}
 	cache_put(&q->cache, slice);
 	*ret = count;
@@ -205,7 +240,8 @@ int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int 
 
 	if (result == 0)
 		result = link_allocation(q, allocation, &done);
-	if (result < 0 && !allocation->reserved && done < allocation->guest.count)
+	if (result < 0 && !allocation->reserved && !q->geometry.external_data &&
+	    done < allocation->guest.count)
 		qcow2_take_back(q, (struct run){ allocation->host_first + done,
 						 allocation->guest.count - done });
 	end_allocation(q, allocation);

@@ -4,7 +4,6 @@
  */
 #include "qcow2.h"
 
-#include "bytes.h"
 #include "lock.h"
 
 /* What is to become of an entry. */
@@ -17,42 +16,48 @@ enum fate {
 };
 
 /*
- * Version 2 has no zero flag: there an entry of 0 has to do, which would show a backing file. What
- * is zero without taking space stays, as with qemu-img.
+ * What is to become of a cluster that is to read as zeroes. @alike: all of it is what @entry says of its
+ * first subcluster.
+ *
+ * Version 2 has no zero flag: there an entry of 0 has to do, which would show a backing file. A raw
+ * data file must have zeroes itself. What is zero without taking space stays, as with qemu-img.
  */
-static enum fate zero_fate(const struct qcow2 *q, const struct l2_entry *entry,
+static enum fate zero_fate(const struct qcow2 *q, const struct l2_entry *entry, bool alike,
 			   enum imgfmt_zero_mode mode)
 {
-	if (entry->kind == CLUSTER_ZERO_PLAIN)
+	bool keep = mode == IMGFMT_ZERO_KEEP && entry->copied;
+
+	if (q->header.autoclear & QCOW2_AUTOCLEAR_DATA_RAW)
+		return FATE_IMPOSSIBLE;
+	if (alike && entry->kind == SUBCLUSTER_UNALLOCATED && !entry->has_host && !q->has_backing)
 		return FATE_STAYS;
-	if (entry->kind == CLUSTER_UNALLOCATED && !q->has_backing)
-		return FATE_STAYS;
-	if (q->header.version < 3)
+	if (!q->geometry.zero_flags)
 		return q->has_backing ? FATE_IMPOSSIBLE : FATE_CLEARED;
-	if (mode == IMGFMT_ZERO_KEEP && entry->copied)
-		return entry->kind == CLUSTER_ZERO_ALLOCATED ? FATE_STAYS : FATE_ZERO_KEEPS;
-	return FATE_ZERO_PLAIN;
+	if (alike && entry->kind == SUBCLUSTER_ZERO && (!entry->has_host || keep))
+		return FATE_STAYS;
+	return keep ? FATE_ZERO_KEEPS : FATE_ZERO_PLAIN;
 }
 
-static uint64_t new_value(enum fate fate, uint64_t value)
+static struct l2_raw new_entry(const struct qcow2 *q, enum fate fate, struct l2_raw old)
 {
 	switch (fate) {
 	case FATE_ZERO_KEEPS:
-		return value | QCOW2_FLAG_ZERO;
+		return l2_with_zeroes(&q->geometry, old, 0, q->geometry.subclusters);
 	case FATE_ZERO_PLAIN:
-		return QCOW2_FLAG_ZERO;
+		return l2_zero_plain(&q->geometry);
 	case FATE_CLEARED:
-		return 0;
+		return (struct l2_raw){ 0 };
 	case FATE_STAYS:
 	case FATE_IMPOSSIBLE:
 		break;
 	}
-	return value;
+	return old;
 }
 
-/* Change entries that are alike, @count of them in one slice. */
-static int change_entries(struct qcow2 *q, uint64_t guest_offset, uint64_t count, enum fate fate)
+/* Change the entries of @count clusters in one slice. */
+static int change_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t count, enum fate fate)
 {
+	const struct qcow2_geometry *geometry = &q->geometry;
 	struct slice *slice;
 	size_t index;
 	int r;
@@ -62,44 +67,98 @@ static int change_entries(struct qcow2 *q, uint64_t guest_offset, uint64_t count
 		return r;
 	r = cache_modify(&q->cache, slice);
 	for (uint64_t i = 0; i < count && r == 0; i++) {
-		uint8_t *bytes = slice->data + (index + i) * 8;
-		uint64_t value = get_be64(bytes);
-		struct l2_entry old;
+		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
-		if (fate != FATE_ZERO_KEEPS &&
-		    l2_entry_parse(&q->geometry, q->header.version, value, &old) == 0)
-			qcow2_unlink_entry(q, &old);
-		put_be64(bytes, new_value(fate, value));
+		if (fate != FATE_ZERO_KEEPS)
+			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
+		l2_store(geometry, slice->data, index + i, new_entry(q, fate, old));
 	}
 	cache_put(&q->cache, slice);
 	return r;
 }
 
-/* Zero clusters that are alike, from @guest_offset on. Sets *count to how many; 0: it cannot. */
-static int zero_clusters(struct qcow2 *q, uint64_t guest_offset, enum imgfmt_zero_mode mode,
-			 uint64_t *count)
+/* Make @count subclusters of one cluster read as zeroes. */
+static int zero_subclusters(struct qcow2 *q, uint64_t guest_offset, unsigned int count)
 {
-	struct l2_entry entry;
-	enum fate fate;
+	const struct qcow2_geometry *geometry = &q->geometry;
+	unsigned int first = subcluster_index(geometry, guest_offset);
+	struct slice *slice;
+	size_t index;
 	int r;
 
-	r = qcow2_look_up(q, guest_offset, count, &entry);
+	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	fate = zero_fate(q, &entry, mode);
-	if (fate == FATE_IMPOSSIBLE)
-		*count = 0;
-	if (fate == FATE_IMPOSSIBLE || fate == FATE_STAYS)
-		return 0;
-	return change_entries(q, guest_offset, *count, fate);
+	r = cache_modify(&q->cache, slice);
+	if (r == 0)
+		l2_store(geometry, slice->data, index,
+			 l2_with_zeroes(geometry, l2_load(geometry, slice->data, index), first,
+					count));
+	cache_put(&q->cache, slice);
+	return r;
 }
 
-/* One run of clusters a call: the caller comes back, and others get their turn in between. */
+/* Zero whole clusters: those that are alike, or one. Sets *count, in subclusters, to how far it got. */
+static int zero_clusters(struct qcow2 *q, uint64_t guest_offset, const struct l2_entry *entry,
+			 uint64_t alike, enum imgfmt_zero_mode mode, uint64_t *count)
+{
+	unsigned int subclusters = q->geometry.subclusters;
+	uint64_t clusters = alike >= subclusters ? alike / subclusters : 1;
+	enum fate fate = zero_fate(q, entry, alike >= subclusters, mode);
+
+	*count = fate == FATE_IMPOSSIBLE ? 0 : clusters * subclusters;
+	if (fate == FATE_STAYS || fate == FATE_IMPOSSIBLE)
+		return 0;
+	return change_clusters(q, guest_offset, clusters, fate);
+}
+
+/* Zero a part of a cluster, subclusters that are alike. */
+static int zero_part(struct qcow2 *q, uint64_t guest_offset, const struct l2_entry *entry,
+		     uint64_t alike, enum imgfmt_zero_mode mode, uint64_t *count)
+{
+	unsigned int left = q->geometry.subclusters - subcluster_index(&q->geometry, guest_offset);
+	enum fate fate = zero_fate(q, entry, true, mode);
+
+	*count = min_u64(alike, left);
+	if (fate == FATE_STAYS || entry->kind == SUBCLUSTER_ZERO)
+		return 0;
+	if (fate == FATE_IMPOSSIBLE || entry->kind == SUBCLUSTER_COMPRESSED) {
+		*count = 0;
+		return 0;
+	}
+	return zero_subclusters(q, guest_offset, (unsigned int)*count);
+}
+
+/* One run of subclusters a call: the caller comes back, and others get their turn in between. */
+static int zero_some(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
+		     enum imgfmt_zero_mode mode, uint64_t *ret_length)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t wanted = units_of(length, geometry->subcluster_bits);
+	bool to_end = guest_offset + length == q->image->size;
+	struct l2_entry entry;
+	uint64_t alike, count;
+	int r;
+
+	wanted = alike = qcow2_wait_for_allocations(q, guest_offset, wanted);
+	r = qcow2_look_up(q, guest_offset, &alike, &entry);
+	if (r < 0)
+		return r;
+	/* What lies beyond the end of the disk in its last cluster may be zeroed with it. */
+	if (into_cluster(geometry, guest_offset) == 0 &&
+	    (wanted >= geometry->subclusters || to_end))
+		r = zero_clusters(q, guest_offset, &entry, alike, mode, &count);
+	else
+		r = zero_part(q, guest_offset, &entry, alike, mode, &count);
+	if (r == 0)
+		*ret_length = min_u64(length, count << geometry->subcluster_bits);
+	return r;
+}
+
 int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 	       enum imgfmt_zero_mode mode, uint64_t *ret_length)
 {
 	struct qcow2 *q = qcow2_of(image);
-	uint64_t count = units_of(length, q->geometry.cluster_bits);
 	int r;
 
 	r = qcow2_relieve(q);
@@ -107,28 +166,25 @@ int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t lengt
 		return r;
 	LOCKED(&q->meta);
 	r = qcow2_start_writing(q);
-	if (r < 0)
-		return r;
-	count = qcow2_wait_for_allocations(q, guest_offset >> q->geometry.cluster_bits, count);
-	r = zero_clusters(q, guest_offset, mode, &count);
-	if (r < 0)
-		return r;
-	*ret_length = min_u64(length, offset_of(&q->geometry, count));
-	return 0;
+	return r < 0 ? r : zero_some(q, guest_offset, length, mode, ret_length);
 }
 
-/* Drop clusters that are alike, from @first on. Sets *count to how many. */
-static int drop_some(struct qcow2 *q, uint64_t first, uint64_t *count)
+/* Drop some clusters from that of @guest_offset on, at most *count. Sets *count to how many. */
+static int drop_some(struct qcow2 *q, uint64_t guest_offset, uint64_t *count)
 {
 	LOCKED(&q->meta);
-	uint64_t guest_offset = offset_of(&q->geometry, first);
+	unsigned int subclusters = q->geometry.subclusters;
+	uint64_t alike = *count * subclusters;
 	struct l2_entry entry;
 	int r;
 
-	r = qcow2_look_up(q, guest_offset, count, &entry);
-	if (r < 0 || entry.kind == CLUSTER_UNALLOCATED)
+	r = qcow2_look_up(q, guest_offset, &alike, &entry);
+	if (r < 0)
 		return r;
-	return change_entries(q, guest_offset, *count, FATE_CLEARED);
+	*count = alike >= subclusters ? alike / subclusters : 1;
+	if (entry.kind == SUBCLUSTER_UNALLOCATED && !entry.has_host && alike >= subclusters)
+		return 0;
+	return change_clusters(q, guest_offset, *count, FATE_CLEARED);
 }
 
 int qcow2_drop_clusters(struct qcow2 *q, struct run guest_clusters)
@@ -139,7 +195,7 @@ int qcow2_drop_clusters(struct qcow2 *q, struct run guest_clusters)
 
 		r = qcow2_relieve(q);
 		if (r == 0)
-			r = drop_some(q, guest_clusters.first, &count);
+			r = drop_some(q, offset_of(&q->geometry, guest_clusters.first), &count);
 		if (r < 0)
 			return r;
 		guest_clusters.first += count;
