@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Executes a plan: each operation on our image, on a twin of it through qemu-io, and on a model; and
+compares the three whenever our image is closed.
+"""
+
+import os
+import shutil
+
+import qemu
+from model import Failure, Model, compare
+from plan import SECTOR
+
+
+def round_up(size, unit):
+    return (size + unit - 1) // unit * unit
+
+
+class Execution:
+    """One run in a directory of its own. player_class and program decide who works on our image."""
+
+    def __init__(self, plan, directory, patterns, player_class, program):
+        self.plan = plan
+        self.directory = directory
+        self.patterns = patterns
+        self.path = os.path.join(directory, "ours.qcow2")
+        self.twin_path = os.path.join(directory, "twin.qcow2")
+        self.player = player_class(program, self.path, plan)
+        self.twin = qemu.Io(self.twin_path, patterns)
+        self.model = None
+        self.bases = {}
+        self.is_open = False
+        self.twin_is_lost = False  # it could not follow, until it is renewed
+        self.touched = []  # ranges that need not survive the end of the process
+        self.cluster_size = plan.options["cluster_size"]
+
+    # ---- making the images ----
+
+    def _fill(self, path, image_format, writes, size):
+        model = Model(bytes(size))
+        image = qemu.Io(path, self.patterns)
+        for offset, length, seed in writes:
+            length = min(length, size - offset)
+            if length <= 0:
+                continue
+            model.write(offset, length, seed)
+            if image_format == "qcow2":
+                image.write(offset, length, seed)
+        image.finish()
+        if image_format == "raw":
+            with open(path, "r+b") as stream:
+                for offset, length, _ in writes:
+                    stream.seek(offset)
+                    stream.write(model.content[offset:offset + length])
+        return bytes(model.content)
+
+    def _make_base(self):
+        """Returns the content that shows through, and the name and format for the overlay."""
+        plan = self.plan
+        name = f"base.{'raw' if plan.backing == 'raw' else 'qcow2'}"
+        path = os.path.join(self.directory, name)
+        if plan.backing == "raw":
+            with open(path, "wb") as stream:
+                stream.truncate(plan.backing_size)
+            content = self._fill(path, "raw", plan.backing_writes, plan.backing_size)
+        else:
+            qemu.create(path, plan.backing_size, {"cluster_size": 4096})
+            content = self._fill(path, "qcow2", plan.backing_writes, plan.backing_size)
+        if plan.backing == "chain":
+            qemu.create(os.path.join(self.directory, "middle.qcow2"), plan.backing_size,
+                        {"cluster_size": 1024}, name, "qcow2")
+            name = "middle.qcow2"
+        return content, name, "raw" if plan.backing == "raw" else "qcow2"
+
+    def _make_images(self):
+        plan = self.plan
+        content = b""
+        if plan.backing:
+            content, name, image_format = self._make_base()
+            qemu.create(self.path, plan.size, plan.options, name, image_format)
+        else:
+            qemu.create(self.path, plan.size, plan.options)
+        self.model = Model(content[:plan.size].ljust(plan.size, b"\0"))
+        shutil.copyfile(self.path, self.twin_path)
+        for entry in os.listdir(self.directory):
+            if entry.startswith(("base.", "middle.")):
+                with open(os.path.join(self.directory, entry), "rb") as stream:
+                    self.bases[entry] = stream.read()
+
+    # ---- operations ----
+
+    def run(self):
+        try:
+            self._make_images()
+            for operation in self.plan.operations:
+                self._execute(*operation)
+            self._leave()
+            self._check_bases()
+        finally:
+            self.player.abandon()
+
+    def _execute(self, name, *arguments):
+        method = getattr(self, "_do_" + name.replace("-", "_"), None)
+        if method:
+            method(*arguments)
+        else:
+            self._enter()
+            self._range_operation(name, *arguments)
+
+    def _enter(self):
+        if not self.is_open:
+            self.player.begin()
+            self.is_open = True
+            self.player.size(self.model.size)
+
+    def _leave(self):
+        """Close our image, and compare everything."""
+        if self.is_open:
+            self.player.read(0, bytes(self.model.content))
+            self.player.end()
+            self.is_open = False
+            self.touched.clear()
+            self._compare_maps()
+        self._compare(leaks_allowed=False)
+
+    def _clip(self, offset, length):
+        offset = min(offset, self.model.size)
+        return offset, min(length, self.model.size - offset)
+
+    def _call(self, name, offset, length, *rest):
+        """The player's method and arguments for an operation, done on the model and the twin."""
+        if name == "read":
+            return "read", (offset, bytes(self.model.content[offset:offset + length]))
+        self.touched.append((offset, length))
+        if name == "write":
+            self.model.write(offset, length, *rest)
+            self.twin.write(offset, length, *rest)
+        else:
+            self.model.zero(offset, length)
+            self.twin.zero(offset, length, unmap=name == "discard")
+        return name, (offset, length, *rest)
+
+    def _range_operation(self, name, offset, length, *rest):
+        offset, length = self._clip(offset, length)
+        if length:
+            method, arguments = self._call(name, offset, length, *rest)
+            getattr(self.player, method)(*arguments)
+
+    def _do_parallel(self, threads, operations):
+        self._enter()
+        calls = []
+        for name, offset, length, *rest in operations:
+            offset, length = self._clip(offset, length)
+            if length:
+                calls.append(self._call(name, offset, length, *rest))
+        if calls:
+            self.player.parallel(threads, calls)
+
+    def _do_flush(self):
+        self._enter()
+        self.player.flush()
+        self.touched.clear()
+
+    def _do_writeback(self):
+        self._enter()
+        self.player.writeback()
+        self.touched.clear()
+
+    def _do_reopen(self):
+        self._enter()
+        self.player.reopen()
+        self.player.size(self.model.size)
+        self.touched.clear()
+
+    def _do_map(self):
+        self._enter()
+        self.player.map(bytes(self.model.content))
+
+    def _cannot_resize(self):
+        return self.plan.options["compat"] == "0.10" and self.model.snapshots
+
+    def _cannot_discard(self):
+        """QEMU does not, where what is below would show again."""
+        return self.plan.options["compat"] == "0.10" and self.plan.backing
+
+    def _do_truncate(self, size):
+        self._enter()
+        rounded = round_up(size, SECTOR)
+        if self._cannot_resize() and size != self.model.size:
+            self.player.truncate_refused(size)
+            return
+        self.player.truncate(size)
+        if rounded != self.model.size:
+            self.touched.clear()
+            self._resize_twin(rounded)
+        self.model.resize(rounded)
+        self.player.size(rounded)
+
+    def _resize_twin(self, size):
+        if size > self.model.size and self._cannot_discard():
+            self.twin_is_lost = True  # QEMU cannot do it
+            self.twin.commands.clear()
+        else:
+            self.twin.resize(self.model.size, size)
+
+    def _do_die(self, synced):
+        """End without closing. Only what was not handed over may be lost, and clusters may leak."""
+        self._enter()
+        if synced:
+            self._do_writeback()
+        self.player.die()
+        self.is_open = False
+        qemu.check(self.path, leaks_allowed=True)
+        found = qemu.content(self.path)
+        expected = bytearray(self.model.content)
+        if len(found) == len(expected):
+            for offset, length in self.touched:
+                expected[offset:offset + length] = found[offset:offset + length]
+        compare(expected, found, "after the end of the process")
+        qemu.repair_leaks(self.path)
+        if self.touched:
+            self.model.content = expected
+            self._renew_twin()
+            self.touched.clear()
+        self._compare(leaks_allowed=False)
+
+    # ---- operations of others, on the closed image ----
+
+    def _both(self):
+        """Close everything, and return what writes to each of the two images."""
+        self._leave()
+        return qemu.Io(self.path, self.patterns), self.twin
+
+    def _snapshot(self, *arguments):
+        """qemu-img snapshot on both images. Returns whether both could."""
+        self._leave()
+        paths = (self.path, self.twin_path)
+        statuses = [qemu.run("qemu-img", "snapshot", *arguments, path, accept=(0, 1))
+                    for path in paths]
+        for (status, _), path in zip(statuses, paths):
+            if status:
+                # QEMU leaks what it had allocated so far, and has resized the disk already.
+                qemu.repair_leaks(path)
+                self.model.content = bytearray(qemu.content(self.path))
+        if statuses[0][0] != statuses[1][0]:
+            # Narrow refcounts overflow earlier where compressed clusters share more.
+            if self.plan.options.get("refcount_bits", 16) > 4:
+                raise Failure(f"qemu-img snapshot: {statuses}")
+            self._renew_twin()
+        return statuses[0][0] == 0
+
+    def _do_snapshot(self, name):
+        if name not in self.model.snapshots and self._snapshot("-c", name):
+            self.model.snapshots[name] = bytes(self.model.content)
+        self._compare(leaks_allowed=False)
+
+    def _do_snapshot_delete(self, name):
+        if name in self.model.snapshots and self._snapshot("-d", name):
+            del self.model.snapshots[name]
+
+    def _do_snapshot_apply(self, name):
+        if name in self.model.snapshots and self._snapshot("-a", name):
+            self.model.content = bytearray(self.model.snapshots[name])
+
+    def _do_compressed(self, offset, length, seed):
+        offset, length = self._clip(offset // self.cluster_size * self.cluster_size,
+                                    round_up(length, self.cluster_size))
+        if not length or self._cannot_discard():
+            return
+        for image in self._both():
+            # QEMU compresses only where there is no cluster yet.
+            image.discard(offset, length)
+            image.write(offset, length, seed, compressed=True)
+            image.finish()
+        self.model.write(offset, length, seed)
+
+    def _do_qemu_write(self, offset, length, seed):
+        offset, length = self._clip(offset, length)
+        if not length:
+            return
+        for image in self._both():
+            image.write(offset, length, seed)
+            image.finish()
+        self.model.write(offset, length, seed)
+
+    def _do_qemu_zero(self, offset, length):
+        offset, length = self._clip(offset, length)
+        if not length:
+            return
+        for image in self._both():
+            image.zero(offset, length, unmap=False)
+            image.finish()
+        self.model.zero(offset, length)
+
+    def _do_qemu_discard(self, offset, length):
+        if self._cannot_discard():
+            return
+        offset, length = self._clip(round_up(offset, self.cluster_size), length)
+        length = length // self.cluster_size * self.cluster_size
+        if not length:
+            return
+        for image in self._both():
+            image.discard(offset, length)
+            image.finish()
+        self.model.zero(offset, length)
+
+    def _do_qemu_truncate(self, size):
+        if self._cannot_resize() or size == self.model.size:
+            return
+        if size > self.model.size and self._cannot_discard():
+            return
+        for image in self._both():
+            image.resize(self.model.size, size)
+            image.finish()
+        self.model.resize(size)
+
+    # ---- comparing ----
+
+    def _renew_twin(self):
+        """Begin again with a copy of our image."""
+        self.twin.commands.clear()
+        self.twin_is_lost = False
+        shutil.copyfile(self.path, self.twin_path)
+
+    def _compare(self, leaks_allowed):
+        qemu.check(self.path, leaks_allowed)
+        self.model.compare(qemu.content(self.path), "our image, read by qemu-img")
+        if self.twin_is_lost:
+            self._renew_twin()
+        self.twin.finish()
+        qemu.compare(self.path, self.twin_path)
+        for name, content in self.model.snapshots.items():
+            # QEMU shows a snapshot in the size that the disk has now.
+            size = min(len(content), self.model.size)
+            found = qemu.content(self.path, snapshot=name)[:size]
+            compare(content[:size], found, f"snapshot {name}")
+
+    def _compare_maps(self):
+        """What QEMU knows to be zero without reading it, we know too."""
+        ours = self.player.data_map()
+        for offset, length, data in ours:
+            if not data and any(self.model.content[offset:offset + length]):
+                raise Failure(f"the hole at {offset} of {length} bytes is none")
+        theirs = qemu.data_map(self.path)
+        for offset, length, data in theirs:
+            if not data and any(begin < offset + length and offset < begin + count
+                                for begin, count, is_data in ours if is_data):
+                raise Failure(f"no hole at {offset} of {length} bytes: {ours} but {theirs}")
+
+    def _check_bases(self):
+        for entry, content in self.bases.items():
+            with open(os.path.join(self.directory, entry), "rb") as stream:
+                if stream.read() != content:
+                    raise Failure(f"{entry} has changed")
