@@ -149,8 +149,15 @@ int export_open(struct export *export, bool writable)
 
 void export_release(struct export *export, bool writable)
 {
-	if (writable)
-		atomic_fetch_sub(&export->writers, 1);
+	if (writable && atomic_fetch_sub(&export->writers, 1) == 1 &&
+	    atomic_exchange(&export->refused, false))
+		export->take_error(export->userdata);
+}
+
+void export_note_refusal(struct export *export)
+{
+	export->refused = true;
+	export->correct_size(export->userdata);
 }
 
 int export_read(struct export *export, void *buffer, size_t count, uint64_t guest_offset,

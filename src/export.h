@@ -31,16 +31,18 @@ struct export {
 
 	/*
 	 * The thread that puts the kernel's idea of size and times right; what it sets is answered
-	 * with what is true and changes nothing. And a way to ask for that; not NULL while there
-	 * are requests.
+	 * with what is true and changes nothing. And ways to ask it for help, see
+	 * export_note_refusal(); not NULL while there are requests.
 	 */
 	_Atomic pid_t primer;
-	void (*prime)(void *userdata);
-	void *prime_userdata;
+	void (*correct_size)(void *userdata);
+	void (*take_error)(void *userdata);
+	void *userdata;
 
 	pthread_mutex_t resize; /* held while the size changes */
 	atomic_uint writers;    /* handles that are open for writing */
 	atomic_bool usable;     /* the first priming is over */
+	atomic_bool refused;    /* a cached write was, and the kernel may still remember that */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
 	struct stat attributes;          /* mode, owner and times only */
@@ -65,6 +67,14 @@ void export_get_attributes(struct export *export, struct stat *ret);
  */
 int export_set_attributes(struct export *export, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller);
+
+/*
+ * Note that a write which the kernel had cached was refused, and have the kernel's size corrected.
+ * Whoever wrote learns it from the kernel at fsync() or close(). But the kernel also keeps it for
+ * the fsync() of the next one who opens the file, who has nothing to do with it: after the last
+ * release the primer becomes that next one.
+ */
+void export_note_refusal(struct export *export);
 
 /* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
 int export_open(struct export *export, bool writable);

@@ -36,6 +36,26 @@ static int open_mount(const struct session *session)
 	return steal_fd(&fd);
 }
 
+/* Open our mount for reading, or return -1. */
+static int open_for_reading(const struct session *session)
+{
+	_cleanup_close_ int fd = open(session->mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* Be the one whom the kernel tells of an error that it keeps for the next to ask. */
+static void take_error(const struct session *session)
+{
+	_cleanup_close_ int fd = open_for_reading(session);
+
+	if (fd >= 0)
+		fsync(fd);
+}
+
 /*
  * Under the write-back cache the size is the kernel's business: it starts as 0, follows cached
  * writes beyond the end, and is taken from us only in the answer to a change of the size. That
@@ -67,10 +87,9 @@ static int prime(struct session *session)
 /* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
 static void sync_mount(const struct session *session)
 {
-	_cleanup_close_ int fd = open(session->mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
+	_cleanup_close_ int fd = open_for_reading(session);
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == session->device)
+	if (fd >= 0)
 		syncfs(fd);
 }
 
@@ -96,6 +115,8 @@ static int unmount(struct session *session, struct imgfmt_error *reterr)
 
 static void do_jobs(struct helper *helper, unsigned int jobs)
 {
+	if (jobs & HELPER_TAKE_ERROR)
+		take_error(helper->session);
 	if (jobs & HELPER_PRIME)
 		helper->prime_result = prime(helper->session);
 	if (jobs & HELPER_UNMOUNT)
@@ -130,9 +151,14 @@ static void *work(void *userdata)
 	return NULL;
 }
 
-static void prime_again(void *userdata)
+static void post_prime(void *userdata)
 {
 	helper_post(userdata, HELPER_PRIME);
+}
+
+static void post_take_error(void *userdata)
+{
+	helper_post(userdata, HELPER_TAKE_ERROR);
 }
 
 int helper_start(struct helper *helper, struct session *session)
@@ -145,8 +171,9 @@ int helper_start(struct helper *helper, struct session *session)
 	helper->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (helper->event_fd < 0)
 		return -errno;
-	session->export->prime = prime_again;
-	session->export->prime_userdata = helper;
+	session->export->correct_size = post_prime;
+	session->export->take_error = post_take_error;
+	session->export->userdata = helper;
 	r = pthread_create(&helper->thread, NULL, work, helper);
 	if (r != 0)
 		close(helper->event_fd);

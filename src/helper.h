@@ -13,10 +13,11 @@
 
 /* Jobs, to be or'ed. They are done in this order. */
 enum helper_job {
-	HELPER_PRIME = 1,   /* make the kernel's size the true one */
-	HELPER_UNMOUNT = 2, /* unmount; what is in use is detached */
-	HELPER_SYNC = 4,    /* have the kernel write back what it can */
-	HELPER_QUIT = 8,
+	HELPER_TAKE_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
+	HELPER_PRIME = 2,      /* make the kernel's size the true one */
+	HELPER_UNMOUNT = 4,    /* unmount; what is in use is detached */
+	HELPER_SYNC = 8,       /* have the kernel write back what it can */
+	HELPER_QUIT = 16,
 };
 
 struct helper {

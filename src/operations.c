@@ -279,8 +279,8 @@ static void reply_excess(fuse_req_t req, struct export *export, size_t written, 
 	 * that at fsync() or close(). And the kernel believes that the disk has grown.
 	 */
 	if (cached) {
+		export_note_refusal(export); /* before the answer, which a release may follow */
 		fuse_reply_err(req, ENOSPC);
-		export->prime(export->prime_userdata);
 	} else if (written == 0) {
 		fuse_reply_err(req, ENOSPC);
 	} else {
@@ -301,6 +301,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 	/* only buffered writes are followed by an fsync of the kernel's */
 	if (r == 0 && sync)
 		r = imgfmt_flush(export->image);
+	if (r == -EPERM && fi->writepage)
+		export_note_refusal(export);
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)
