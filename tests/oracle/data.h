@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define RING_LENGTH	  4093
+#define RING_LENGTH       4093
 #define SHORT_RING_LENGTH 61
 
 /* The first @count bytes of the noise that @state begins. */

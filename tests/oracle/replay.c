@@ -35,8 +35,8 @@
 #include <stdio.h>
 #include <zlib.h>
 
-#define MAX_THREADS	16
-#define MAX_PARALLEL	256
+#define MAX_THREADS     16
+#define MAX_PARALLEL    256
 #define MAP_READ_LENGTH 65536
 
 struct operation {
@@ -59,8 +59,8 @@ struct parallel {
 	_Atomic unsigned int next;
 };
 
-__attribute__((noreturn, format(printf, 2, 3)))
-static void fail(const struct operation *operation, const char *format, ...)
+__attribute__((noreturn, format(printf, 2, 3))) static void fail(const struct operation *operation,
+								 const char *format, ...)
 {
 	va_list arguments;
 

@@ -161,8 +161,8 @@ static int next_extension(const struct extension_area *area, uint64_t *cursor,
 	return 1;
 }
 
-static int parse_one(const struct view *view, const struct extension *extension,
-		     unsigned int *seen, struct qcow2_header *header, struct imgfmt_error *reterr)
+static int parse_one(const struct view *view, const struct extension *extension, unsigned int *seen,
+		     struct qcow2_header *header, struct imgfmt_error *reterr)
 {
 	for (unsigned int i = 0; i < ARRAY_LENGTH(known_types); i++) {
 		if (extension->type != known_types[i].type)

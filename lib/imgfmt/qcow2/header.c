@@ -75,8 +75,8 @@ static int check_header_length(const struct qcow2_header *header, struct imgfmt_
 			      QCOW2_HEADER_LENGTH_V3);
 	if (length > cluster_size_of(header))
 		return refuse(reterr,
-			      "header length %u is larger than the cluster size of %" PRIu64, length,
-			      cluster_size_of(header));
+			      "header length %u is larger than the cluster size of %" PRIu64,
+			      length, cluster_size_of(header));
 	if (!is_aligned(length, 8))
 		return refuse(reterr, "header length %u is not a multiple of 8", length);
 	return 0;
@@ -204,8 +204,8 @@ static int check_tables(const struct qcow2_header *header, struct imgfmt_error *
 {
 	const uint64_t cluster_size = cluster_size_of(header);
 	const struct table tables[] = {
-		{ "L1 table", "entries", header->l1_offset, header->l1_size,
-		  QCOW2_MAX_L1_BYTES / 8, 8 },
+		{ "L1 table", "entries", header->l1_offset, header->l1_size, QCOW2_MAX_L1_BYTES / 8,
+		  8 },
 		{ "refcount table", "clusters", header->reftable_offset, header->reftable_clusters,
 		  QCOW2_MAX_REFTABLE_BYTES / cluster_size, cluster_size },
 		{ "snapshot table", "entries", header->snapshots_offset, header->snapshot_count,
