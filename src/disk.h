@@ -6,7 +6,6 @@
 
 #include "imgfmt.h"
 #include "options.h"
-#include "place.h"
 
 #include <sys/stat.h>
 
@@ -17,8 +16,8 @@ struct disk {
 };
 
 /*
- * Open the image at @place, for reading only if @read_only, or with a warning if it may not be
- * written. Logs what is wrong and returns -errno on failure.
+ * Open the image that @options name, for reading only if @read_only, or with a warning if it
+ * cannot be written. The working directory must still be the caller's. Logs what is wrong and
+ * returns -errno on failure.
  */
-int disk_open(struct disk *disk, const struct options *options, const struct place *place,
-	      bool read_only);
+int disk_open(struct disk *disk, const struct options *options, bool read_only);

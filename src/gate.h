@@ -9,8 +9,8 @@
 
 /*
  * Find the path that a reference means, as QEMU does: an absolute name as it is, another one
- * relative to the directory of its referrer's path as it was given (a symlink is not followed for
- * that). "file:NAME" means NAME, relative to the working directory. Names of protocols
+ * relative to the directory part of its referrer's path as it was given (a symlink is not followed
+ * for that). "file:NAME" means NAME, relative to the working directory. Names of protocols
  * ("nbd://...", "json:{...}") are refused. Touches no file.
  *
  * Sets *ret to a path that the caller frees.

@@ -92,7 +92,9 @@ static int serve_disk(struct disk *disk, const struct options *options, const st
 		log_error("%s", why.text);
 		return r;
 	}
-	export_init(&export, disk->image, options->image, options, &disk->stat, disk->host_fd);
+	/* a name from the command line says little in the system's log */
+	export_init(&export, disk->image, options->daemonize ? place->source : options->image,
+		    options, &disk->stat, disk->host_fd);
 	announcement->export = &export;
 	log_verbose("%s: cache %s, %s, space freed is %s, other users %s", options->image,
 		    cache_mode_name(export.cache), export.read_only ? "read-only" : "read-write",
@@ -142,7 +144,7 @@ static int run_export(const struct options *options, struct place *place, struct
 	}
 	/* memory that we ask for must not wait for our own dirty pages; where that is permitted */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	r = disk_open(&disk, options, place, options->read_only);
+	r = disk_open(&disk, options, options->read_only);
 	if (r < 0)
 		return r;
 	imgfmt_get_info(disk.image, &info);
@@ -176,7 +178,7 @@ static int info_verb(const struct options *options)
 	if (r < 0)
 		log_error("%s", why.text);
 	else
-		r = disk_open(&disk, options, &place, true);
+		r = disk_open(&disk, options, true);
 	if (r == 0) {
 		if (options->json)
 			info_print_json(stdout, disk.image, options->image);

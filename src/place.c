@@ -17,28 +17,9 @@
 
 void place_finish(struct place *place)
 {
-	free(place->image);
 	free(place->source);
 	free(place->mountpoint);
 	*place = (struct place)PLACE_NONE;
-}
-
-static int make_absolute(const char *path, char **ret)
-{
-	_cleanup_free_ char *directory = NULL;
-
-	if (*path == '/') {
-		*ret = strdup(path);
-		return *ret ? 0 : -ENOMEM;
-	}
-	directory = getcwd(NULL, 0);
-	if (!directory)
-		return -errno;
-	if (asprintf(ret, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
 }
 
 /*
@@ -76,9 +57,6 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 	int r;
 
 	r = resolve_path(image, &place->source);
-	if (r < 0)
-		return imgfmt_error_set(reterr, r, "%s: %s", image, strerror(-r));
-	r = make_absolute(image, &place->image);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", image, strerror(-r));
 	r = look(place->source, image, &st, &ours, reterr);

@@ -8,14 +8,14 @@
 #include "imgfmt.h"
 #include "options.h"
 
+/* Absolute paths without symlinks. */
 struct place {
-	char *image;      /* absolute, symlinks as given: what references are relative to */
-	char *source;     /* the image without symlinks: what mount(8) shows */
-	char *mountpoint; /* absolute, without symlinks; NULL for place_find_image() */
+	char *source;     /* the image: what mount(8) shows */
+	char *mountpoint; /* NULL after place_find_image() */
 };
 
 /* Both functions need place_finish() afterwards, also when they failed. */
-#define PLACE_NONE { .image = NULL, .source = NULL, .mountpoint = NULL }
+#define PLACE_NONE { .source = NULL, .mountpoint = NULL }
 
 /*
  * Find the image, and refuse one that is an export itself. On failure the message starts with
