@@ -39,10 +39,10 @@ int driver_open(struct imgfmt_image *image, const struct imgfmt_open_options *op
 {
 	int r;
 
-	image->granule = 1;
+	image->granule = image->unit = 1;
 	r = image->driver->open(image, options, reterr);
 	assert(r <= 0);
-	assert(r < 0 || image->granule > 0);
+	assert(r < 0 || (image->granule > 0 && image->unit % image->granule == 0));
 	return r;
 }
 
@@ -150,6 +150,15 @@ int driver_truncate(struct imgfmt_image *image, uint64_t size)
 	r = image->driver->truncate(image, size);
 	assert(r < 0 || image->size >= size);
 	return r;
+}
+
+int driver_get_snapshot(struct imgfmt_image *image, unsigned int index,
+			struct imgfmt_snapshot *ret)
+{
+	LOCK_DRIVER(image);
+
+	return image->driver->get_snapshot ? image->driver->get_snapshot(image, index, ret)
+					   : -ENOENT;
 }
 
 void driver_describe(struct imgfmt_image *image, struct imgfmt_info *info)

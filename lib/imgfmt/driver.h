@@ -58,6 +58,7 @@ struct imgfmt_driver {
 	const char *name; /* what --format takes */
 	const char *description;
 	size_t state_size; /* of image->state, zeroed before open and freed after close */
+	bool has_snapshots; /* open heeds options->snapshot */
 	bool serialize;    /* at most one call at a time: the library below is not thread-safe */
 
 	/* How sure the driver is that the file is its own: 0 not at all ... 100. Pure, no I/O. */
@@ -122,6 +123,10 @@ struct imgfmt_driver {
 	 */
 	int (*truncate)(struct imgfmt_image *image, uint64_t size);
 
+	/* See imgfmt_get_snapshot(). NULL: there are none. */
+	int (*get_snapshot)(struct imgfmt_image *image, unsigned int index,
+			    struct imgfmt_snapshot *ret);
+
 	/* Add features and cluster_size to @info. NULL: there are none. */
 	void (*describe)(struct imgfmt_image *image, struct imgfmt_info *info);
 };
@@ -143,6 +148,8 @@ int driver_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 int driver_writeback(struct imgfmt_image *image);
 int driver_flush(struct imgfmt_image *image);
 int driver_truncate(struct imgfmt_image *image, uint64_t size);
+int driver_get_snapshot(struct imgfmt_image *image, unsigned int index,
+			struct imgfmt_snapshot *ret);
 void driver_describe(struct imgfmt_image *image, struct imgfmt_info *info);
 
 /* ---- drivers.c and probe.c ---- */

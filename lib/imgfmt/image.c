@@ -70,9 +70,11 @@ static struct imgfmt_image *image_create(const struct imgfmt_open_options *optio
 /* Free everything but what the driver's close does. */
 static void image_destroy(struct imgfmt_image *image)
 {
+	hostfile_destroy(image->data_file);
 	hostfile_destroy(image->file);
 	free(image->state);
 	free(image->path);
+	free(image->data_file_name);
 	free(image->backing_name);
 	free(image->backing_format);
 	pthread_rwlock_destroy(&image->use);
@@ -116,7 +118,8 @@ static int check_ancestors(struct hostfile *file, const struct ancestor *above, 
 			return imgfmt_error_set(reterr, r, "%s: %s", path, strerror(-r));
 		if (above_device == device && above_inode == inode)
 			return imgfmt_error_set(reterr, -EINVAL,
-						"%s: the backing chain comes back to this file", path);
+						"%s: refers to itself through the files it is based on",
+						path);
 		if (++depth > MAX_DEPTH)
 			return imgfmt_error_set(reterr, -EINVAL,
 						"%s: more than %d backing files below one another",
@@ -151,25 +154,28 @@ static int choose_driver(struct imgfmt_image *image, const char *format,
 	return 0;
 }
 
-/* Wrap and lock the file; the descriptor is consumed. */
-static int open_file(struct imgfmt_image *image, int fd, const struct ancestor *above,
+/*
+ * Wrap and lock a file of @image, called @path; the descriptor is consumed. Sets *ret also where it
+ * fails later on, so that the caller frees it.
+ */
+static int open_file(const struct imgfmt_image *image, int fd, const char *path,
+		     const struct ancestor *above, struct hostfile **ret,
 		     struct imgfmt_error *reterr)
 {
 	struct imgfmt_error error;
 	int r;
 
-	r = hostfile_create(fd, !image->read_only, &image->file);
+	r = hostfile_create(fd, !image->read_only, ret);
 	if (r < 0)
-		return imgfmt_error_set(reterr, r, "%s: %s", image->path,
+		return imgfmt_error_set(reterr, r, "%s: %s", path,
 					r == -EINVAL ? "not a regular file or a block device"
 						     : strerror(-r));
-	r = check_ancestors(image->file, above, image->path, reterr);
+	r = check_ancestors(*ret, above, path, reterr);
 	if (r < 0)
 		return r;
-	r = hostfile_lock(image->file, image->read_only ? HOSTFILE_READER : HOSTFILE_WRITER,
-			  &error);
+	r = hostfile_lock(*ret, image->read_only ? HOSTFILE_READER : HOSTFILE_WRITER, &error);
 	if (r < 0)
-		return imgfmt_error_set(reterr, r, "%s: %.400s", image->path, error.text);
+		return imgfmt_error_set(reterr, r, "%s: %.400s", path, error.text);
 	return 0;
 }
 
@@ -190,7 +196,43 @@ static int open_driver(struct imgfmt_image *image, const struct imgfmt_open_opti
 	return 0;
 }
 
-/* Open what backing_name names, through the gate. */
+/* Ask the gate for a file that the image refers to. */
+static int pass_gate(const struct imgfmt_image *image, const struct imgfmt_open_options *options,
+		     const struct imgfmt_reference *reference, int *ret_fd, char **ret_path,
+		     struct imgfmt_error *reterr)
+{
+	struct imgfmt_error error = { "" };
+	int r;
+
+	if (!options->gate)
+		return imgfmt_error_set(reterr, -EACCES, "%s: refers to '%s', which must not be opened",
+					image->path, reference->name ? reference->name : "a file");
+	r = options->gate->open(options->gate->userdata, reference, ret_fd, ret_path, &error);
+	return r < 0 ? imgfmt_error_set(reterr, r, "%s: %.400s", image->path, error.text) : 0;
+}
+
+/* Open the file that holds the guest's data, where that is not the image file. */
+static int open_data_file(struct imgfmt_image *image, const struct imgfmt_open_options *options,
+			  const struct ancestor *above, struct imgfmt_error *reterr)
+{
+	const struct ancestor self = { .above = above, .file = image->file };
+	const struct imgfmt_reference reference = {
+		.kind = IMGFMT_DATA_FILE,
+		.name = image->data_file_name,
+		.format = "raw",
+		.referrer = image->path,
+		.writable = !image->read_only,
+	};
+	_cleanup_free_ char *path = NULL;
+	int fd, r;
+
+	if (!image->has_data_file)
+		return 0;
+	r = pass_gate(image, options, &reference, &fd, &path, reterr);
+	return r < 0 ? r : open_file(image, fd, path, &self, &image->data_file, reterr);
+}
+
+/* Open what backing_name names. */
 static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_options *options,
 			const struct ancestor *above, struct imgfmt_error *reterr)
 {
@@ -205,18 +247,17 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 	_cleanup_free_ char *path = NULL;
 	int fd, r;
 
-	if (!options->gate)
-		return imgfmt_error_set(reterr, -EACCES,
-					"%s: its backing file '%s' must not be opened", image->path,
-					image->backing_name);
+	if (!image->backing_name)
+		return 0;
 	if (!image->backing_format)
 		imgfmt_warn(image, "%s: does not say what format its backing file has; detecting it",
 			    image->path);
-	r = options->gate->open(options->gate->userdata, &reference, &fd, &path, reterr);
+	r = pass_gate(image, options, &reference, &fd, &path, reterr);
 	if (r < 0)
 		return r;
 	below.path = path;
 	below.format = image->backing_format;
+	below.snapshot = NULL;
 	below.read_only = true;
 	return open_image(fd, &below, &self, &image->backing, reterr);
 }
@@ -232,12 +273,16 @@ static int open_image(int fd, const struct imgfmt_open_options *options,
 	image = image_create(options);
 	if (!image)
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
-	r = open_file(image, steal_fd(&owned), above, reterr);
+	r = open_file(image, steal_fd(&owned), image->path, above, &image->file, reterr);
 	if (r < 0)
 		return r;
 	r = choose_driver(image, options->format, reterr);
 	if (r < 0)
 		return r;
+	if (options->snapshot && !image->driver->has_snapshots)
+		return imgfmt_error_set(reterr, -ENOTSUP,
+					"%s: images of the format %s have no internal snapshots",
+					image->path, image->driver->name);
 	if (!image->driver->write_begin && !image->read_only)
 		return imgfmt_error_set(reterr, -EROFS,
 					"%s: images of the format %s can only be read", image->path,
@@ -245,12 +290,12 @@ static int open_image(int fd, const struct imgfmt_open_options *options,
 	r = open_driver(image, options, reterr);
 	if (r < 0)
 		return r;
-	if (image->backing_name) {
+	r = open_data_file(image, options, above, reterr);
+	if (r == 0)
 		r = open_backing(image, options, above, reterr);
-		if (r < 0) {
-			driver_close(image);
-			return r;
-		}
+	if (r < 0) {
+		driver_close(image);
+		return r;
 	}
 	*ret = steal_ptr(image);
 	return 0;
@@ -304,13 +349,13 @@ int imgfmt_flush(struct imgfmt_image *image)
 }
 
 /*
- * New space reads as zeroes: the rest of the granule that the old end lay in may hold anything,
- * and a backing image may be longer than the image was. The rest of new space the driver leaves
+ * New space reads as zeroes: the rest of the unit that the old end lay in may hold anything, and
+ * a backing image may be longer than the image was. The rest of new space the driver leaves
  * unallocated.
  */
 static int zero_growth(struct imgfmt_image *image, uint64_t old_size)
 {
-	uint64_t end = old_size + (image->granule - old_size % image->granule) % image->granule;
+	uint64_t end = old_size + (image->unit - old_size % image->unit) % image->unit;
 
 	if (image->backing && image->backing->size > end)
 		end = image->backing->size;
@@ -345,6 +390,13 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
 	return driver_flush(image);
 }
 
+static uint64_t allocated_by(struct hostfile *file)
+{
+	uint64_t allocated;
+
+	return file && hostfile_allocated(file, &allocated) == 0 ? allocated : 0;
+}
+
 void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 {
 	SHARED(&image->use);
@@ -356,10 +408,18 @@ void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 		.size = image->size,
 		.backing_name = image->backing_name,
 		.backing_format = image->backing_format,
+		.data_file_name = image->data_file_name,
 	};
-	if (hostfile_allocated(image->file, &ret->allocated) < 0)
-		ret->allocated = 0;
+	ret->allocated = allocated_by(image->file) + allocated_by(image->data_file);
 	if (hostfile_size(image->file, &ret->host_size) < 0)
 		ret->host_size = 0;
 	driver_describe(image, ret);
+}
+
+int imgfmt_get_snapshot(struct imgfmt_image *image, unsigned int index,
+			struct imgfmt_snapshot *ret)
+{
+	SHARED(&image->use);
+
+	return driver_get_snapshot(image, index, ret);
 }

@@ -27,9 +27,12 @@ struct imgfmt_image {
 
 	/* set by the driver: in open, and with "use" held exclusively in truncate */
 	_Atomic uint64_t size; /* of the disk, in bytes */
-	uint64_t granule;     /* what zero works in, in bytes: the cluster size, or 1 */
+	uint64_t granule;     /* what zero works in, in bytes: a (sub)cluster, or 1 */
+	uint64_t unit;        /* what is allocated at once, in bytes: a cluster, or 1 */
 	char *backing_name;   /* as the image spells it, or NULL; malloc'ed */
 	char *backing_format; /* as the image states it, or NULL; malloc'ed */
+	bool has_data_file;   /* guest data lies in a file of its own: the core opens it */
+	char *data_file_name; /* as the image spells it, or NULL; malloc'ed */
 
 	pthread_rwlock_t use;   /* shared by every request, exclusive for truncate and close */
 	pthread_mutex_t serial; /* around every call of a driver that asks for it */

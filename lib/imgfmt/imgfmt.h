@@ -41,7 +41,8 @@ enum imgfmt_reference_kind {
 
 struct imgfmt_reference {
 	enum imgfmt_reference_kind kind;
-	const char *name;     /* as the image spells it; relative to the referrer's directory */
+	const char *name;     /* as the image spells it; relative to the referrer's directory. NULL
+				 where it does not name the data file that it needs */
 	const char *format;   /* what the image says of its format, or NULL */
 	const char *referrer; /* the path of the image that names it, as given to us */
 	bool writable;        /* it must be opened for writing */
@@ -63,6 +64,7 @@ struct imgfmt_gate {
 struct imgfmt_open_options {
 	const char *path;   /* for messages and references; never opened */
 	const char *format; /* a driver's name, or NULL to detect it */
+	const char *snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
 	bool read_only;
 	bool keep_space;      /* do not give freed host space back (--discard=off) */
 	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
@@ -165,10 +167,24 @@ struct imgfmt_info {
 	struct imgfmt_feature features[16];
 	const char *backing_name;   /* as the image spells it, or NULL */
 	const char *backing_format; /* as the image says, or NULL */
+	const char *data_file_name; /* as the image spells it, or NULL */
 };
 
 /* Describe @image itself. The strings live as long as it is open. */
 void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret);
+
+/* An internal snapshot. The strings are cut if they are longer. */
+struct imgfmt_snapshot {
+	char id[64];
+	char name[256];
+	uint64_t size;          /* of the disk when it was taken, in bytes */
+	uint64_t vm_state_size; /* of the machine's state saved with it, in bytes */
+	int64_t seconds;        /* since 1970 */
+};
+
+/* The @index-th internal snapshot. -ENOENT: there are fewer. -EUCLEAN: the table is damaged. */
+int imgfmt_get_snapshot(struct imgfmt_image *image, unsigned int index,
+			struct imgfmt_snapshot *ret);
 
 /* The image below @image in the backing chain, or NULL. It belongs to @image. */
 struct imgfmt_image *imgfmt_backing(struct imgfmt_image *image);

@@ -8,8 +8,6 @@
 
 #include <assert.h>
 
-#define QCOW_MAGIC UINT32_C(0x514649fb) /* "QFI\xfb", of all versions */
-
 int imgfmt_take_sample(struct hostfile *file, struct imgfmt_sample *ret)
 {
 	struct imgfmt_sample sample;

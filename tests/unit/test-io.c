@@ -146,7 +146,7 @@ static void init_image(struct imgfmt_image *image, struct fake *fake, uint64_t s
 	image->driver = &fake_driver;
 	image->state = fake;
 	image->size = size;
-	image->granule = GRANULE;
+	image->granule = image->unit = GRANULE;
 	pthread_rwlock_init(&image->use, NULL);
 	pthread_mutex_init(&image->serial, NULL);
 	pthread_mutex_init(&image->head, NULL);

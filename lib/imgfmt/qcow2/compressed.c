@@ -3,43 +3,23 @@
  * Compressed clusters: from the bytes in the file to the cluster they stand for.
  */
 #include "qcow2.h"
+#include "zstd.h"
 
+#include "../inflate.h"
 #include "cleanup.h"
 #include "lock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-/* Deflate without a header; a window of 4 KiB is what writers use, and enough to declare. */
-#define WINDOW_BITS (-12)
-
-/*
- * Inflate to exactly one cluster. How long the stream is is known only to a sector, so bytes may
- * be left over, and the stream may be cut right behind the last byte that is needed.
- */
-static int inflate_cluster(const uint8_t *stream, size_t stream_length, uint8_t *cluster,
-			   size_t cluster_size)
+/* How long the stream is is known only to a sector, so bytes may be left over. */
+static int decompress(const struct qcow2 *q, const uint8_t *stream, size_t stream_length,
+		      uint8_t *cluster, size_t cluster_size)
 {
-	z_stream z = {
-		/* zlib does not write there, its type is older than const */
-		.next_in = (Bytef *)(uintptr_t)stream,
-		.avail_in = (uInt)stream_length,
-		.next_out = cluster,
-		.avail_out = (uInt)cluster_size,
-	};
-	int status;
-
-	if (inflateInit2(&z, WINDOW_BITS) != Z_OK)
-		return -ENOMEM;
-	status = inflate(&z, Z_FINISH);
-	inflateEnd(&z);
-	if (status == Z_MEM_ERROR)
-		return -ENOMEM;
-	if ((status != Z_STREAM_END && status != Z_BUF_ERROR) || z.avail_out != 0)
-		return -EUCLEAN;
-	return 0;
+	if (q->header.compression_type == QCOW2_COMPRESSION_ZSTD)
+		return zstd_decompress_cluster(stream, stream_length, cluster, cluster_size);
+	return inflate_cluster(stream, stream_length, cluster, cluster_size);
 }
 
 static int look_up(struct qcow2 *q, uint64_t guest_offset, struct l2_entry *ret)
@@ -67,7 +47,7 @@ static int read_cluster(struct qcow2 *q, const struct l2_entry *entry, size_t in
 	/* The last sector may be cut off by the end of the file: that reads as zeroes. */
 	r = hostfile_read(q->file, stream, entry->compressed_length, entry->host_offset);
 	if (r == 0)
-		r = inflate_cluster(stream, entry->compressed_length, target, cluster_size);
+		r = decompress(q, stream, entry->compressed_length, target, cluster_size);
 	if (r == 0 && target != buffer)
 		memcpy(buffer, target + into, count);
 	return r;

@@ -3,6 +3,7 @@
  * The qcow2 driver: opening, what is refused and why, closing, and the table of functions.
  */
 #include "qcow2.h"
+#include "zstd.h"
 
 #include "array.h"
 #include "bytes.h"
@@ -54,16 +55,9 @@ static int check_supported(const struct qcow2_header *header, struct imgfmt_erro
 	if (header->crypt_method == QCOW2_CRYPT_LUKS)
 		return imgfmt_error_set(reterr, -ENOTSUP,
 					"it is encrypted with LUKS, which is not supported");
-	if (header->incompatible & QCOW2_INCOMPATIBLE_DATA_FILE)
+	if (header->compression_type == QCOW2_COMPRESSION_ZSTD && !zstd_is_available())
 		return imgfmt_error_set(reterr, -ENOTSUP,
-					"its data is in an external data file (%s), which is not supported",
-					header->data_file_name ? header->data_file_name : "not named");
-	if (header->incompatible & QCOW2_INCOMPATIBLE_EXTENDED_L2)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"it has extended L2 entries (subclusters), which are not supported");
-	if (header->compression_type != QCOW2_COMPRESSION_DEFLATE)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"its compression type is zstd, which is not supported");
+					"its clusters are compressed with zstd, without which this program was built");
 	return 0;
 }
 
@@ -124,8 +118,11 @@ static void describe_to_core(struct qcow2 *q)
 	/* A disk consists of sectors; what is less than one at its end is not shown. */
 	image->size = align_down(q->header.size, 512);
 	image->granule = UINT64_C(1) << q->geometry.subcluster_bits;
+	image->unit = q->geometry.cluster_size;
 	image->backing_name = steal_ptr(q->header.backing_name);
 	image->backing_format = steal_ptr(q->header.backing_format);
+	image->has_data_file = q->geometry.external_data;
+	image->data_file_name = steal_ptr(q->header.data_file_name);
 	q->has_backing = image->backing_name != NULL;
 }
 
@@ -162,6 +159,11 @@ static int open_checked(struct qcow2 *q, const struct imgfmt_open_options *optio
 	r = qcow2_check_snapshots(q, reterr);
 	if (r < 0)
 		return r;
+	if (options->snapshot) {
+		r = qcow2_select_snapshot(q, options->snapshot, reterr);
+		if (r < 0)
+			return r;
+	}
 	r = check_condition(q, reterr);
 	if (r < 0)
 		return r;
@@ -229,7 +231,8 @@ static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 
 	info->cluster_size = q->geometry.cluster_size;
 	add_feature(info, "compat", "%s", header->version == 2 ? "0.10" : "1.1");
-	add_feature(info, "compression type", "%s", "zlib");
+	add_feature(info, "compression type", "%s",
+		    header->compression_type == QCOW2_COMPRESSION_ZSTD ? "zstd" : "zlib");
 	add_feature(info, "lazy refcounts", "%s",
 		    yes_no(header->compatible & QCOW2_COMPATIBLE_LAZY_REFCOUNTS));
 	add_feature(info, "refcount bits", "%u", 1u << header->refcount_order);
@@ -247,6 +250,7 @@ const struct imgfmt_driver imgfmt_qcow2_driver = {
 	.name = "qcow2",
 	.description = "QEMU copy-on-write, versions 2 and 3",
 	.state_size = sizeof(struct qcow2),
+	.has_snapshots = true,
 	.probe = probe,
 	.open = open_image,
 	.close = close_image,
@@ -258,5 +262,6 @@ const struct imgfmt_driver imgfmt_qcow2_driver = {
 	.writeback = qcow2_writeback,
 	.flush = qcow2_flush,
 	.truncate = qcow2_truncate,
+	.get_snapshot = qcow2_get_snapshot,
 	.describe = describe,
 };

@@ -46,12 +46,22 @@ static int write_stage(struct qcow2 *q, enum cache_stage stage, bool *ret_writte
 	return cache_write_frozen(&q->cache, stage);
 }
 
+/* Guest data, new tables and refcounts: all that must be there before something points to it. */
+static int sync_data(struct qcow2 *q)
+{
+	int r = 0;
+
+	if (q->image->data_file)
+		r = hostfile_sync(q->image->data_file);
+	return r < 0 ? r : hostfile_sync(q->file);
+}
+
 static int write_tables(struct qcow2 *q, bool *ret_written)
 {
 	bool written;
 	int r;
 
-	r = hostfile_sync(q->file);
+	r = sync_data(q);
 	if (r < 0)
 		return r;
 	r = write_stage(q, STAGE_REFTABLE, &written);

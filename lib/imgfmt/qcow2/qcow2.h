@@ -225,7 +225,7 @@ int qcow2_start_writing(struct qcow2 *q);
 /* Write fields of the header and make them durable. @offset and @count name bytes of it. */
 int qcow2_write_header(struct qcow2 *q, const uint8_t *bytes, size_t count, uint64_t offset);
 
-/* ---- write.c, zero.c, compressed.c, resize.c, snapshot.c: see driver.h ---- */
+/* ---- write.c, zero.c, compressed.c, resize.c: see driver.h ---- */
 
 int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		      struct driver_write *ret);
@@ -251,8 +251,15 @@ int qcow2_read_compressed(struct imgfmt_image *image, void *buffer, size_t count
 
 int qcow2_truncate(struct imgfmt_image *image, uint64_t size);
 
+/* ---- snapshot.c ---- */
+
 /*
  * Check that the snapshot table can be what it says, and find its length. Only that it can be read;
- * snapshots themselves are not looked at.
+ * the snapshots themselves are not looked at.
  */
 int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr);
+
+/* Show the snapshot with an id or name in place of the active state. While opening, read-only. */
+int qcow2_select_snapshot(struct qcow2 *q, const char *wanted, struct imgfmt_error *reterr);
+
+int qcow2_get_snapshot(struct imgfmt_image *image, unsigned int index, struct imgfmt_snapshot *ret);

@@ -117,9 +117,75 @@ static int drop_beyond(struct qcow2 *q, uint64_t size)
 	return end > first ? qcow2_drop_clusters(q, (struct run){ first, end - first }) : 0;
 }
 
+/* ---- data files ---- */
+
+/* Point the entries of one slice to where the guest clusters lie in the data file. */
+static int link_in_place(struct qcow2 *q, uint64_t guest_cluster, uint64_t *count)
+{
+	LOCKED(&q->meta);
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t guest_offset = offset_of(geometry, guest_cluster);
+	struct slice *slice;
+	size_t index;
+	int r;
+
+	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	if (r < 0)
+		return r;
+	*count = min_u64(*count, entries_per_slice(geometry) - index);
+	r = cache_modify(&q->cache, slice);
+	for (uint64_t i = 0; i < *count && r == 0; i++)
+		l2_store(geometry, slice->data, index + i,
+			 l2_with_data(geometry, (struct l2_raw){ 0 },
+				      guest_offset + offset_of(geometry, i), 0,
+				      geometry->subclusters));
+	cache_put(&q->cache, slice);
+	return r;
+}
+
+/*
+ * Whoever reads a raw data file by itself must see what the guest sees: so new clusters belong to the
+ * disk at once, and what the file has there is zeroes, since it is new too.
+ */
+static int link_growth(struct qcow2 *q, uint64_t old_size, uint64_t size)
+{
+	uint64_t cluster = units_of(old_size, q->geometry.cluster_bits);
+	uint64_t end = units_of(size, q->geometry.cluster_bits);
+
+	while (cluster < end) {
+		uint64_t count = end - cluster;
+		int r;
+
+		r = qcow2_relieve(q);
+		if (r == 0)
+			r = link_in_place(q, cluster, &count);
+		if (r < 0)
+			return r;
+		cluster += count;
+	}
+	return 0;
+}
+
+static int resize_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
+{
+	bool raw = (q->header.autoclear & QCOW2_AUTOCLEAR_DATA_RAW) != 0;
+	struct hostfile *data = q->image->data_file;
+	int r;
+
+	if (!data)
+		return 0;
+	if (size < old_size)
+		return raw ? hostfile_truncate(data, size) : 0;
+	r = hostfile_extend(data, size);
+	return r == 0 && raw ? link_growth(q, old_size, size) : r;
+}
+
+/* ---- the size ---- */
+
 int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
 {
 	struct qcow2 *q = qcow2_of(image);
+	uint64_t old_size = image->size;
 	uint64_t entries;
 	int r;
 
@@ -132,10 +198,12 @@ int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
 	if (entries > QCOW2_MAX_L1_BYTES / 8)
 		return -EFBIG;
 	r = start_writing(q);
-	if (r == 0 && size < image->size)
+	if (r == 0 && size < old_size)
 		r = drop_beyond(q, size);
 	if (r == 0 && entries > q->header.l1_size)
 		r = grow_l1(q, entries);
+	if (r == 0)
+		r = resize_data_file(q, old_size, size);
 	if (r < 0)
 		return r;
 	image->size = size;
