@@ -78,8 +78,7 @@ int disk_open(struct disk *disk, const struct options *options, bool read_only)
 	}
 	r = open_image(disk, options, steal_fd(&fd), read_only, &why);
 	if (r < 0) {
-		log_error("%s%s", why.text,
-			  r == -EROFS ? "; --read-only exports it for reading" : "");
+		log_error("%s", why.text);
 		return r;
 	}
 	disk->host_fd = steal_fd(&host_fd);

@@ -93,7 +93,7 @@ static int serve_disk(struct disk *disk, const struct options *options, const st
 		return r;
 	}
 	/* a name from the command line says little in the system's log */
-	export_init(&export, disk->image, options->daemonize ? place->source : options->image,
+	export_init(&export, disk->image, options->daemonize ? place->image : options->image,
 		    options, &disk->stat, disk->host_fd);
 	announcement->export = &export;
 	log_verbose("%s: cache %s, %s, space freed is %s, other users %s", options->image,

@@ -17,8 +17,9 @@
 
 void place_finish(struct place *place)
 {
-	free(place->source);
+	free(place->image);
 	free(place->mountpoint);
+	free(place->source);
 	*place = (struct place)PLACE_NONE;
 }
 
@@ -56,10 +57,10 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 	bool ours = false;
 	int r;
 
-	r = resolve_path(image, &place->source);
+	r = resolve_path(image, &place->image);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", image, strerror(-r));
-	r = look(place->source, image, &st, &ours, reterr);
+	r = look(place->image, image, &st, &ours, reterr);
 	if (r < 0)
 		return r;
 	if (ours)
@@ -103,6 +104,7 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)
 {
 	const char *name = options->mountpoint;
+	bool in_place;
 	int r;
 
 	r = place_find_image(place, options->image, reterr);
@@ -115,6 +117,14 @@ int place_find(struct place *place, const struct options *options, struct imgfmt
 					name);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", name, strerror(-r));
-	return check_mountpoint(place->mountpoint, name,
-				strcmp(place->mountpoint, place->source) == 0, reterr);
+	in_place = strcmp(place->mountpoint, place->image) == 0;
+	/*
+	 * mkfs and others refuse a file that is the source of a mount, and by that every export
+	 * in place, if the source were just the image's path: that leads to the export.
+	 */
+	if (asprintf(&place->source, "%s%s", in_place ? "imgfuse:" : "", place->image) < 0) {
+		place->source = NULL;
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	}
+	return check_mountpoint(place->mountpoint, name, in_place, reterr);
 }

@@ -10,12 +10,13 @@
 
 /* Absolute paths without symlinks. */
 struct place {
-	char *source;     /* the image: what mount(8) shows */
+	char *image;
 	char *mountpoint; /* NULL after place_find_image() */
+	char *source;     /* what mount(8) shows: the image, or imgfuse:IMAGE in place; or NULL */
 };
 
 /* Both functions need place_finish() afterwards, also when they failed. */
-#define PLACE_NONE { .source = NULL, .mountpoint = NULL }
+#define PLACE_NONE { .image = NULL, .mountpoint = NULL, .source = NULL }
 
 /*
  * Find the image, and refuse one that is an export itself. On failure the message starts with
