@@ -21,6 +21,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -147,8 +148,13 @@ def run_seeds(oracle, arguments):
     return 1 if failed else 0
 
 
+def terminate(_signal, _frame):
+    sys.exit(1)  # through all that cleans up
+
+
 def main():
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, terminate)
     for program in ("qemu-img", "qemu-io"):
         if not shutil.which(program):
             print(f"skipped: {program} is not installed")

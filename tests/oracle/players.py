@@ -246,31 +246,30 @@ class MountPlayer:
                 future.result()
 
     def die(self):
-        """Kill the server; what cleans up after it shall remove the mount."""
+        """Kill the server, and remove what it leaves."""
         with open(self.pidfile, encoding="ascii") as stream:
             pid = int(stream.read())
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            poll = select.poll()
-            poll.register(mounts, select.POLLERR | select.POLLPRI)
+        pidfd = os.pidfd_open(pid)
+        try:
             os.kill(pid, signal.SIGKILL)
-            try:
-                self._close()
-            except OSError:
-                pass
-            while self._is_mounted(mounts):
-                if not poll.poll(TIMEOUT * 1000):
-                    raise Failure("the server is dead, and its mount still there")
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(TIMEOUT * 1000):
+                raise Failure(f"process {pid} does not die")
+        finally:
+            os.close(pidfd)
+        self._remove_mount()
+        os.unlink(self.pidfile)
 
-    def _is_mounted(self, mounts):
-        mounts.seek(0)
-        return any(line.split()[4] == self.target for line in mounts)
-
-    def abandon(self):
-        """Whatever happened: leave no mount."""
+    def _remove_mount(self):
         try:
             self._close()
         except OSError:
-            pass
+            pass  # the server may be dead
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            if self._is_mounted(mounts):
+            if any(line.split()[4] == self.target for line in mounts):
                 subprocess.run(["fusermount3", "-u", "-z", self.target], check=False)
+
+    def abandon(self):
+        """Whatever happened: leave no mount."""
+        self._remove_mount()
