@@ -19,13 +19,13 @@
 /* The unit of files that have none of their own. */
 #define PLAIN_BLOCK_SIZE 4096
 
-void export_init(struct export *export, struct imgfmt_image *image, const char *name,
+void export_init(struct export_inode *inode, struct imgfmt_image *image, const char *name,
 		 const struct options *options, const struct stat *image_stat, int host_fd)
 {
 	struct imgfmt_info info;
 
 	imgfmt_get_info(image, &info);
-	*export = (struct export){
+	*inode = (struct export_inode){
 		.image = image,
 		.name = name,
 		.host_fd = host_fd,
@@ -35,66 +35,66 @@ void export_init(struct export *export, struct imgfmt_image *image, const char *
 		.cache = options->cache,
 	};
 	/* nobody writes, so there is nothing to keep back, and sizes are simpler without */
-	if (export->read_only && export->cache == CACHE_WRITEBACK)
-		export->cache = CACHE_WRITETHROUGH;
-	pthread_mutex_init(&export->resize, NULL);
-	pthread_mutex_init(&export->attributes_lock, NULL);
-	export->attributes.st_mode = S_IFREG | (image_stat->st_mode & 0777);
-	if (export->read_only)
-		export->attributes.st_mode &= ~(mode_t)0222;
-	export->attributes.st_uid = image_stat->st_uid;
-	export->attributes.st_gid = image_stat->st_gid;
-	export->attributes.st_atim = image_stat->st_atim;
-	export->attributes.st_mtim = image_stat->st_mtim;
-	export->attributes.st_ctim = image_stat->st_ctim;
+	if (inode->read_only && inode->cache == CACHE_WRITEBACK)
+		inode->cache = CACHE_WRITETHROUGH;
+	pthread_mutex_init(&inode->resize, NULL);
+	pthread_mutex_init(&inode->attributes_lock, NULL);
+	inode->attributes.st_mode = S_IFREG | (image_stat->st_mode & 0777);
+	if (inode->read_only)
+		inode->attributes.st_mode &= ~(mode_t)0222;
+	inode->attributes.st_uid = image_stat->st_uid;
+	inode->attributes.st_gid = image_stat->st_gid;
+	inode->attributes.st_atim = image_stat->st_atim;
+	inode->attributes.st_mtim = image_stat->st_mtim;
+	inode->attributes.st_ctim = image_stat->st_ctim;
 }
 
-void export_finish(struct export *export)
+void export_finish(struct export_inode *inode)
 {
-	close(export->host_fd);
-	pthread_mutex_destroy(&export->resize);
-	pthread_mutex_destroy(&export->attributes_lock);
+	close(inode->host_fd);
+	pthread_mutex_destroy(&inode->resize);
+	pthread_mutex_destroy(&inode->attributes_lock);
 }
 
-void export_get_attributes(struct export *export, struct stat *ret)
+void export_get_attributes(struct export_inode *inode, struct stat *ret)
 {
 	struct imgfmt_info info;
 
-	imgfmt_get_info(export->image, &info);
+	imgfmt_get_info(inode->image, &info);
 	{
-		LOCKED(&export->attributes_lock);
-		*ret = export->attributes;
+		LOCKED(&inode->attributes_lock);
+		*ret = inode->attributes;
 	}
 	ret->st_ino = FUSE_ROOT_ID;
 	ret->st_nlink = 1;
-	ret->st_size = (off_t)imgfmt_size(export->image);
+	ret->st_size = (off_t)imgfmt_size(inode->image);
 	ret->st_blocks = (blkcnt_t)(info.allocated / 512);
-	ret->st_blksize = (blksize_t)export->block_size;
+	ret->st_blksize = (blksize_t)inode->block_size;
 	/*
 	 * The first priming sets the size and so must be permitted to. We may write to the image,
 	 * but perhaps not for a reason that mode and owner show.
 	 */
-	if (!export->usable) {
+	if (!inode->usable) {
 		ret->st_uid = geteuid();
 		ret->st_mode |= 0600;
 	}
 }
 
-static int resize(struct export *export, uint64_t size, bool has_handle)
+static int resize(struct export_inode *inode, uint64_t size, bool has_handle)
 {
-	LOCKED(&export->resize);
-	if (size == imgfmt_size(export->image))
+	LOCKED(&inode->resize);
+	if (size == imgfmt_size(inode->image))
 		return 0;
 	if (size == 0 && !has_handle)
 		return 0;
-	if (export->read_only)
+	if (inode->read_only)
 		return -EROFS;
-	return imgfmt_truncate(export->image, size);
+	return imgfmt_truncate(inode->image, size);
 }
 
-static void set_times_locked(struct export *export, const struct stat *attributes, int to_set)
+static void set_times_locked(struct export_inode *inode, const struct stat *attributes, int to_set)
 {
-	struct stat *own = &export->attributes;
+	struct stat *own = &inode->attributes;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -109,61 +109,61 @@ static void set_times_locked(struct export *export, const struct stat *attribute
 	own->st_ctim = to_set & FUSE_SET_ATTR_CTIME ? attributes->st_ctim : now;
 }
 
-int export_set_attributes(struct export *export, const struct stat *attributes, int to_set,
+int export_set_attributes(struct export_inode *inode, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller)
 {
 	int r;
 
-	if (caller == export->primer)
+	if (caller == inode->primer)
 		return 0;
-	if (to_set & FUSE_SET_ATTR_MODE && export->read_only && attributes->st_mode & 0222)
+	if (to_set & FUSE_SET_ATTR_MODE && inode->read_only && attributes->st_mode & 0222)
 		return -EROFS;
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (attributes->st_size < 0)
 			return -EINVAL;
-		r = resize(export, (uint64_t)attributes->st_size, has_handle);
+		r = resize(inode, (uint64_t)attributes->st_size, has_handle);
 		if (r < 0)
 			return r;
 	}
 
-	LOCKED(&export->attributes_lock);
+	LOCKED(&inode->attributes_lock);
 	if (to_set & FUSE_SET_ATTR_MODE)
-		export->attributes.st_mode = S_IFREG | (attributes->st_mode & 07777);
+		inode->attributes.st_mode = S_IFREG | (attributes->st_mode & 07777);
 	if (to_set & FUSE_SET_ATTR_UID)
-		export->attributes.st_uid = attributes->st_uid;
+		inode->attributes.st_uid = attributes->st_uid;
 	if (to_set & FUSE_SET_ATTR_GID)
-		export->attributes.st_gid = attributes->st_gid;
-	set_times_locked(export, attributes, to_set);
+		inode->attributes.st_gid = attributes->st_gid;
+	set_times_locked(inode, attributes, to_set);
 	return 0;
 }
 
-int export_open(struct export *export, bool writable)
+int export_open(struct export_inode *inode, bool writable)
 {
 	if (!writable)
 		return 0;
-	if (export->read_only)
+	if (inode->read_only)
 		return -EROFS;
-	atomic_fetch_add(&export->writers, 1);
+	atomic_fetch_add(&inode->writers, 1);
 	return 0;
 }
 
-void export_release(struct export *export, bool writable)
+void export_release(struct export_inode *inode, bool writable)
 {
-	if (writable && atomic_fetch_sub(&export->writers, 1) == 1 &&
-	    atomic_exchange(&export->refused, false))
-		export->take_error(export->userdata);
+	if (writable && atomic_fetch_sub(&inode->writers, 1) == 1 &&
+	    atomic_exchange(&inode->refused, false))
+		inode->take_error(inode->userdata);
 }
 
-void export_note_refusal(struct export *export)
+void export_note_refusal(struct export_inode *inode)
 {
-	export->refused = true;
-	export->correct_size(export->userdata);
+	inode->refused = true;
+	inode->correct_size(inode->userdata);
 }
 
-int export_read(struct export *export, void *buffer, size_t count, uint64_t guest_offset,
+int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,
 		size_t *ret_count)
 {
-	uint64_t size = imgfmt_size(export->image);
+	uint64_t size = imgfmt_size(inode->image);
 	int r;
 
 	if (guest_offset >= size)
@@ -171,7 +171,7 @@ int export_read(struct export *export, void *buffer, size_t count, uint64_t gues
 	else
 		count = (size_t)min_u64(count, size - guest_offset);
 	if (count > 0) {
-		r = imgfmt_read(export->image, buffer, count, guest_offset);
+		r = imgfmt_read(inode->image, buffer, count, guest_offset);
 		if (r < 0)
 			return r;
 	}
@@ -180,54 +180,54 @@ int export_read(struct export *export, void *buffer, size_t count, uint64_t gues
 }
 
 /* Make the disk at least @size bytes long. */
-static int grow(struct export *export, uint64_t size)
+static int grow(struct export_inode *inode, uint64_t size)
 {
-	LOCKED(&export->resize);
-	if (size <= imgfmt_size(export->image))
+	LOCKED(&inode->resize);
+	if (size <= imgfmt_size(inode->image))
 		return 0;
-	return imgfmt_truncate(export->image, size);
+	return imgfmt_truncate(inode->image, size);
 }
 
 /* The kernel keeps the times of what it caches; where it does not, we do. */
-static void note_change(struct export *export)
+static void note_change(struct export_inode *inode)
 {
 	struct timespec now;
 
-	if (export->cache == CACHE_WRITEBACK)
+	if (inode->cache == CACHE_WRITEBACK)
 		return;
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	LOCKED(&export->attributes_lock);
-	export->attributes.st_mtim = export->attributes.st_ctim = now;
+	LOCKED(&inode->attributes_lock);
+	inode->attributes.st_mtim = inode->attributes.st_ctim = now;
 }
 
-int export_write(struct export *export, const void *buffer, size_t count, uint64_t guest_offset,
-		 size_t *ret_count)
+int export_write(struct export_inode *inode, const void *buffer, size_t count,
+		 uint64_t guest_offset, size_t *ret_count)
 {
-	uint64_t size = imgfmt_size(export->image), end;
+	uint64_t size = imgfmt_size(inode->image), end;
 	int r;
 
-	if (export->read_only)
+	if (inode->read_only)
 		return -EROFS;
 	if (!add_u64(guest_offset, count, &end) || end > INT64_MAX)
 		return -EFBIG;
-	if (end > size && export->growable) {
-		r = grow(export, end);
+	if (end > size && inode->growable) {
+		r = grow(inode, end);
 		if (r < 0)
 			return r;
 	} else if (end > size) {
 		count = guest_offset < size ? (size_t)(size - guest_offset) : 0;
 	}
 	if (count > 0) {
-		r = imgfmt_write(export->image, buffer, count, guest_offset);
+		r = imgfmt_write(inode->image, buffer, count, guest_offset);
 		if (r < 0)
 			return r;
-		note_change(export);
+		note_change(inode);
 	}
 	*ret_count = count;
 	return 0;
 }
 
-int export_fallocate(struct export *export, int mode, uint64_t guest_offset, uint64_t length)
+int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length)
 {
 	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
 	bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
@@ -237,31 +237,31 @@ int export_fallocate(struct export *export, int mode, uint64_t guest_offset, uin
 
 	if (!punch && !zero && mode != 0)
 		return -EOPNOTSUPP;
-	if (export->read_only)
+	if (inode->read_only)
 		return -EROFS;
 	if (!add_u64(guest_offset, length, &end) || end > INT64_MAX)
 		return -EFBIG;
-	size = imgfmt_size(export->image);
+	size = imgfmt_size(inode->image);
 	if (end > size && !keep_size) {
-		if (!export->growable)
+		if (!inode->growable)
 			return -ENOSPC;
-		r = grow(export, end);
+		r = grow(inode, end);
 		if (r < 0)
 			return r;
 	}
 	/* what there is of the range; with KEEP_SIZE there may be nothing to do at all */
-	size = imgfmt_size(export->image);
+	size = imgfmt_size(inode->image);
 	if (mode == 0 || guest_offset >= size)
 		return 0;
 	length = min_u64(length, size - guest_offset);
-	note_change(export);
-	return imgfmt_zero(export->image, guest_offset, length,
+	note_change(inode);
+	return imgfmt_zero(inode->image, guest_offset, length,
 			   punch ? IMGFMT_ZERO_DISCARD : IMGFMT_ZERO_KEEP);
 }
 
-int export_seek(struct export *export, uint64_t guest_offset, int whence, uint64_t *ret_offset)
+int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, uint64_t *ret_offset)
 {
-	uint64_t size = imgfmt_size(export->image), run;
+	uint64_t size = imgfmt_size(inode->image), run;
 	bool data;
 	int r;
 
@@ -273,12 +273,12 @@ int export_seek(struct export *export, uint64_t guest_offset, int whence, uint64
 	 * The kernel asks without writing back first, so what a writer has put into its cache
 	 * is not in our map yet. The last release comes after everything is written back.
 	 */
-	if (export->writers > 0) {
+	if (inode->writers > 0) {
 		*ret_offset = whence == SEEK_DATA ? guest_offset : size;
 		return 0;
 	}
 	while (guest_offset < size) {
-		r = imgfmt_status(export->image, guest_offset, size - guest_offset, &data, &run);
+		r = imgfmt_status(inode->image, guest_offset, size - guest_offset, &data, &run);
 		if (r < 0)
 			return r;
 		if (data == (whence == SEEK_DATA)) {
@@ -299,19 +299,19 @@ static fsblkcnt_t recount(fsblkcnt_t blocks, unsigned long unit, uint32_t wanted
 	return (fsblkcnt_t)((unsigned __int128)blocks * unit / wanted);
 }
 
-int export_statvfs(struct export *export, struct statvfs *ret)
+int export_statvfs(struct export_inode *inode, struct statvfs *ret)
 {
 	unsigned long unit;
 	struct statvfs st;
 
-	if (fstatvfs(export->host_fd, &st) < 0)
+	if (fstatvfs(inode->host_fd, &st) < 0)
 		return -errno;
 	/* a loop device takes its discard granularity from the block size */
 	unit = st.f_frsize ? st.f_frsize : st.f_bsize;
-	st.f_blocks = recount(st.f_blocks, unit, export->block_size);
-	st.f_bfree = recount(st.f_bfree, unit, export->block_size);
-	st.f_bavail = recount(st.f_bavail, unit, export->block_size);
-	st.f_bsize = st.f_frsize = export->block_size;
+	st.f_blocks = recount(st.f_blocks, unit, inode->block_size);
+	st.f_bfree = recount(st.f_bfree, unit, inode->block_size);
+	st.f_bavail = recount(st.f_bavail, unit, inode->block_size);
+	st.f_bsize = st.f_frsize = inode->block_size;
 	*ret = st;
 	return 0;
 }

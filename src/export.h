@@ -20,11 +20,11 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
-struct export {
+struct export_inode {
 	struct imgfmt_image *image;
-	const char *name;      /* of the image, for messages */
-	int host_fd;           /* the image's own file, for statfs */
-	uint32_t block_size;   /* what statfs and stat call a block: a cluster */
+	const char *name;    /* of the image, for messages */
+	int host_fd;         /* the image's own file, for statfs */
+	uint32_t block_size; /* what statfs and stat call a block: a cluster */
 	bool read_only;
 	bool growable;         /* writes past the end grow the disk */
 	enum cache_mode cache; /* never CACHE_WRITEBACK if read_only */
@@ -52,20 +52,20 @@ struct export {
  * Describe the export of @image. @image_stat is of the image file, @host_fd a descriptor of it
  * that becomes the export's. @name and @image must outlive the export.
  */
-void export_init(struct export *export, struct imgfmt_image *image, const char *name,
+void export_init(struct export_inode *inode, struct imgfmt_image *image, const char *name,
 		 const struct options *options, const struct stat *image_stat, int host_fd);
 
 /* Free what export_init() took, but not the image. */
-void export_finish(struct export *export);
+void export_finish(struct export_inode *inode);
 
-void export_get_attributes(struct export *export, struct stat *ret);
+void export_get_attributes(struct export_inode *inode, struct stat *ret);
 
 /*
  * Change the attributes that @to_set names (FUSE_SET_ATTR_...). A size of 0 without a handle is
  * what O_TRUNC asks for, and is ignored: a disk does not become empty because somebody opens it.
  * @caller is the thread that asks.
  */
-int export_set_attributes(struct export *export, const struct stat *attributes, int to_set,
+int export_set_attributes(struct export_inode *inode, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller);
 
 /*
@@ -74,28 +74,29 @@ int export_set_attributes(struct export *export, const struct stat *attributes, 
  * the fsync() of the next one who opens the file, who has nothing to do with it: after the last
  * release the primer becomes that next one.
  */
-void export_note_refusal(struct export *export);
+void export_note_refusal(struct export_inode *inode);
 
 /* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
-int export_open(struct export *export, bool writable);
-void export_release(struct export *export, bool writable);
+int export_open(struct export_inode *inode, bool writable);
+void export_release(struct export_inode *inode, bool writable);
 
 /* Read up to @count bytes; *ret_count is less at the end of the disk only. */
-int export_read(struct export *export, void *buffer, size_t count, uint64_t guest_offset,
+int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,
 		size_t *ret_count);
 
 /*
  * Write. Of what lies past the end, an export that is not growable takes nothing: *ret_count is
  * less than @count then, and perhaps 0.
  */
-int export_write(struct export *export, const void *buffer, size_t count, uint64_t guest_offset,
-		 size_t *ret_count);
+int export_write(struct export_inode *inode, const void *buffer, size_t count,
+		 uint64_t guest_offset, size_t *ret_count);
 
 /* As fallocate(2) does for the modes 0, ZERO_RANGE and PUNCH_HOLE; others are -EOPNOTSUPP. */
-int export_fallocate(struct export *export, int mode, uint64_t guest_offset, uint64_t length);
+int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length);
 
 /* As lseek(2) does for SEEK_DATA and SEEK_HOLE. */
-int export_seek(struct export *export, uint64_t guest_offset, int whence, uint64_t *ret_offset);
+int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence,
+		uint64_t *ret_offset);
 
 /* The space of the file system that holds the image, counted in the image's clusters. */
-int export_statvfs(struct export *export, struct statvfs *ret);
+int export_statvfs(struct export_inode *inode, struct statvfs *ret);

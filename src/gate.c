@@ -30,15 +30,15 @@ int gate_resolve(const struct imgfmt_reference *reference, char **ret, struct im
 	char *path;
 
 	if (!*name)
-		return imgfmt_error_set(reterr, -EACCES, "%s: the name of its %s is empty",
-					reference->referrer, kind_name(reference->kind));
+		return imgfmt_error_set(reterr, -EACCES, "the name of its %s is empty",
+					kind_name(reference->kind));
 	if (strncmp(name, "file:", 5) == 0) {
 		name += 5;
 	} else if (has_protocol(name)) {
-		return imgfmt_error_set(reterr, -EACCES,
-					"%s: its %s '%.200s' is not a plain file name, and only "
-					"those are followed",
-					reference->referrer, kind_name(reference->kind), name);
+		return imgfmt_error_set(
+			reterr, -EACCES,
+			"its %s '%.200s' is not a plain file name, and only those are followed",
+			kind_name(reference->kind), name);
 	} else if (*name != '/') {
 		slash = strrchr(reference->referrer, '/');
 		length = slash ? (int)(slash + 1 - reference->referrer) : 0;
@@ -95,9 +95,8 @@ static int gate_open(void *userdata, const struct imgfmt_reference *reference, i
 		return r;
 	r = gate_open_file(path, reference->writable ? O_RDWR : O_RDONLY, &why);
 	if (r < 0)
-		return imgfmt_error_set(reterr, r, "%s: its %s '%.200s': %.100s",
-					reference->referrer, kind_name(reference->kind), path,
-					why.text);
+		return imgfmt_error_set(reterr, r, "its %s '%.200s': %.100s",
+					kind_name(reference->kind), path, why.text);
 	*ret_fd = r;
 	*ret_path = steal_ptr(path);
 	return 0;

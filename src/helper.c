@@ -64,19 +64,19 @@ static void take_error(const struct session *session)
 static int prime(struct session *session)
 {
 	_cleanup_close_ int fd = open_mount(session);
-	struct export *export = session->export;
+	struct export_inode *inode = session->inode;
 	char path[64];
 
 	if (fd < 0)
 		return fd;
-	if (export->cache != CACHE_WRITEBACK)
+	if (inode->cache != CACHE_WRITEBACK)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (truncate(path, (off_t)imgfmt_size(export->image)) < 0)
+	if (truncate(path, (off_t)imgfmt_size(inode->image)) < 0)
 		return -errno;
 	/* the kernel now believes that the file has changed; at first it has not */
-	if (!export->usable) {
-		struct timespec times[2] = { export->attributes.st_atim, export->attributes.st_mtim };
+	if (!inode->usable) {
+		struct timespec times[2] = { inode->attributes.st_atim, inode->attributes.st_mtim };
 
 		if (utimensat(AT_FDCWD, path, times, 0) < 0)
 			return -errno;
@@ -131,7 +131,7 @@ static void *work(void *userdata)
 	unsigned int jobs = 0;
 	uint64_t one = 1;
 
-	helper->session->export->primer = gettid();
+	helper->session->inode->primer = gettid();
 	while (!(jobs & HELPER_QUIT)) {
 		mutex_lock(&helper->lock);
 		while (!helper->posted)
@@ -171,9 +171,9 @@ int helper_start(struct helper *helper, struct session *session)
 	helper->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (helper->event_fd < 0)
 		return -errno;
-	session->export->correct_size = post_prime;
-	session->export->take_error = post_take_error;
-	session->export->userdata = helper;
+	session->inode->correct_size = post_prime;
+	session->inode->take_error = post_take_error;
+	session->inode->userdata = helper;
 	r = pthread_create(&helper->thread, NULL, work, helper);
 	if (r != 0)
 		close(helper->event_fd);

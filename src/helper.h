@@ -28,9 +28,9 @@ struct helper {
 	unsigned int posted; /* jobs to do */
 	unsigned int done;   /* jobs finished and not yet taken by helper_take() */
 	int prime_result;
-	int unmount_result;  /* 0, -EBUSY: detached but still in use, or why it failed */
+	int unmount_result; /* 0, -EBUSY: detached but still in use, or why it failed */
 	struct imgfmt_error unmount_error;
-	int event_fd;        /* readable while there are finished jobs to take */
+	int event_fd; /* readable while there are finished jobs to take */
 };
 
 int helper_start(struct helper *helper, struct session *session);

@@ -15,7 +15,7 @@ struct identity {
 };
 
 #define IDENTITY_VERSION UINT32_C(1)
-#define IDENTITY_IOCTL	 _IOR('Q', 0x1f, struct identity)
+#define IDENTITY_IOCTL   _IOR('Q', 0x1f, struct identity)
 
 /* The inode number of our PID namespace, or 0 where it cannot be told. */
 uint64_t identity_own_namespace(void);

@@ -33,7 +33,7 @@
 /* What is left to do when the export is usable. */
 struct announcement {
 	const struct options *options;
-	const struct export *export;
+	const struct export_inode *inode;
 	struct pidfile *pidfile;
 	int background_fd; /* or -1 */
 };
@@ -42,7 +42,7 @@ static int announce(void *userdata)
 {
 	const struct announcement *announcement = userdata;
 	const struct options *options = announcement->options;
-	struct imgfmt_image *image = announcement->export->image;
+	struct imgfmt_image *image = announcement->inode->image;
 	struct imgfmt_error why;
 	struct imgfmt_info info;
 	int r;
@@ -61,7 +61,7 @@ static int announce(void *userdata)
 	imgfmt_get_info(image, &info);
 	printf("%s: exported as raw at %s (%s, %s, %s), ^C to revert\n", options->image,
 	       options->mountpoint, info.format, human_size(info.size).text,
-	       announcement->export->read_only ? "read-only" : "read-write");
+	       announcement->inode->read_only ? "read-only" : "read-write");
 	fflush(stdout);
 	return 0;
 }
@@ -83,7 +83,7 @@ static int serve_disk(struct disk *disk, const struct options *options, const st
 {
 	struct imgfmt_error why;
 	struct session session;
-	struct export export;
+	struct export_inode inode;
 	bool allow_other;
 	int r;
 
@@ -93,19 +93,19 @@ static int serve_disk(struct disk *disk, const struct options *options, const st
 		return r;
 	}
 	/* a name from the command line says little in the system's log */
-	export_init(&export, disk->image, options->daemonize ? place->image : options->image,
+	export_init(&inode, disk->image, options->daemonize ? place->image : options->image,
 		    options, &disk->stat, disk->host_fd);
-	announcement->export = &export;
+	announcement->inode = &inode;
 	log_verbose("%s: cache %s, %s, space freed is %s, other users %s", options->image,
-		    cache_mode_name(export.cache), export.read_only ? "read-only" : "read-write",
+		    cache_mode_name(inode.cache), inode.read_only ? "read-only" : "read-write",
 		    options->discard ? "given back" : "kept",
 		    allow_other ? "let in" : "not let in");
-	r = session_mount(&session, &export, place->mountpoint, place->source, allow_other, &why);
+	r = session_mount(&session, &inode, place->mountpoint, place->source, allow_other, &why);
 	if (r < 0)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else
 		r = serve(&session, announce, announcement);
-	export_finish(&export);
+	export_finish(&inode);
 	return r;
 }
 

@@ -13,7 +13,7 @@
 
 struct mount_entry {
 	dev_t device;
-	uid_t user;   /* who mounted it, and whom it lets in; for FUSE only */
+	uid_t user; /* who mounted it, and whom it lets in; for FUSE only */
 	gid_t group;
 	char *target; /* the mount point, absolute */
 	char *type;

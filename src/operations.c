@@ -26,7 +26,7 @@
 /* What a handle is, in fuse_file_info.fh. */
 #define HANDLE_WRITABLE UINT64_C(1)
 
-static struct export *export_of(fuse_req_t req)
+static struct export_inode *export_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
@@ -53,7 +53,7 @@ static const char *const activity_names[ACTIVITY_COUNT] = {
 };
 
 /* Log an error the first time that it comes up with this activity. */
-static void log_once(struct export *export, enum activity activity, int r)
+static void log_once(struct export_inode *inode, enum activity activity, int r)
 {
 	static _Atomic uint64_t seen[ACTIVITY_COUNT];
 	uint64_t bit = UINT64_C(1) << (-r % 64);
@@ -61,14 +61,16 @@ static void log_once(struct export *export, enum activity activity, int r)
 	if (atomic_fetch_or(&seen[activity], bit) & bit)
 		return;
 	if (r == -EPERM && activity == WRITING)
-		log_error("%s: refused a write that would make this raw disk be detected as another "
-			  "format; --format=raw allows it",
-			  export->name);
+		log_error(
+			"%s: refused a write that would make this raw disk be detected as another "
+			"format; --format=raw allows it",
+			inode->name);
 	else if (r == -EUCLEAN)
-		log_error("%s: %s failed: the image contradicts itself; check it with qemu-img check",
-			  export->name, activity_names[activity]);
+		log_error(
+			"%s: %s failed: the image contradicts itself; check it with qemu-img check",
+			inode->name, activity_names[activity]);
 	else
-		log_error("%s: %s failed: %s", export->name, activity_names[activity], strerror(-r));
+		log_error("%s: %s failed: %s", inode->name, activity_names[activity], strerror(-r));
 }
 
 /* Answer with an error, and log it where it is more than the caller's mistake. */
@@ -126,13 +128,13 @@ static void want(struct fuse_conn_info *conn, unsigned int capabilities, bool wa
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	struct export *export = userdata;
+	struct export_inode *inode = userdata;
 
 	conn->max_write = OPERATIONS_MAX_REQUEST;
 	conn->max_read = OPERATIONS_MAX_REQUEST;
 	conn->max_readahead = OPERATIONS_MAX_REQUEST;
 	conn->max_background = 64;
-	want(conn, FUSE_CAP_WRITEBACK_CACHE, export->cache == CACHE_WRITEBACK);
+	want(conn, FUSE_CAP_WRITEBACK_CACHE, inode->cache == CACHE_WRITEBACK);
 	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO, true);
 	/* O_TRUNC must come as a request that we can answer with the unchanged size */
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, false);
@@ -154,12 +156,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- attributes ---- */
 
-static void reply_attributes(fuse_req_t req, struct export *export)
+static void reply_attributes(fuse_req_t req, struct export_inode *inode)
 {
-	double timeout = export->usable ? ATTRIBUTES_TIMEOUT : 0;
+	double timeout = inode->usable ? ATTRIBUTES_TIMEOUT : 0;
 	struct stat st;
 
-	export_get_attributes(export, &st);
+	export_get_attributes(inode, &st);
 	fuse_reply_attr(req, &st, timeout);
 }
 
@@ -173,15 +175,15 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attributes, int to_set,
 		       struct fuse_file_info *fi)
 {
-	struct export *export = export_of(req);
+	struct export_inode *inode = export_of(req);
 	int r;
 
 	(void)ino;
-	r = export_set_attributes(export, attributes, to_set, fi != NULL, fuse_req_ctx(req)->pid);
+	r = export_set_attributes(inode, attributes, to_set, fi != NULL, fuse_req_ctx(req)->pid);
 	if (r < 0)
 		reply_error(req, RESIZING, r);
 	else
-		reply_attributes(req, export);
+		reply_attributes(req, inode);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -201,25 +203,25 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct export *export = export_of(req);
+	struct export_inode *inode = export_of(req);
 	bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
 	int r;
 
 	(void)ino;
-	r = export_open(export, writable);
+	r = export_open(inode, writable);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
 	fi->fh = writable ? HANDLE_WRITABLE : 0;
-	fi->direct_io = export->cache == CACHE_NONE;
-	fi->keep_cache = export->cache != CACHE_NONE;
+	fi->direct_io = inode->cache == CACHE_NONE;
+	fi->keep_cache = inode->cache != CACHE_NONE;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
 	fi->parallel_direct_writes = 1;
 #endif
 	/* an open that was interrupted will not be released */
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		export_release(export, writable);
+		export_release(inode, writable);
 }
 
 /* When close() returns, the death of this process must lose nothing of what was written. */
@@ -231,14 +233,14 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct export *export = export_of(req);
+	struct export_inode *inode = export_of(req);
 
 	int r;
 
 	(void)ino;
 	/* a mapping may have been written to after the last close() */
-	r = is_writable(fi) ? imgfmt_writeback(export->image) : 0;
-	export_release(export, is_writable(fi));
+	r = is_writable(fi) ? imgfmt_writeback(inode->image) : 0;
+	export_release(inode, is_writable(fi));
 	reply_result(req, FLUSHING, r);
 }
 
@@ -272,14 +274,14 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t count, off_t guest_of
 }
 
 /* A write of @count bytes met the end of the disk after @written of them. */
-static void reply_excess(fuse_req_t req, struct export *export, size_t written, bool cached)
+static void reply_excess(fuse_req_t req, struct export_inode *inode, size_t written, bool cached)
 {
 	/*
 	 * What the kernel has cached is refused even where a part of it fitted: the writer sees
 	 * that at fsync() or close(). And the kernel believes that the disk has grown.
 	 */
 	if (cached) {
-		export_note_refusal(export); /* before the answer, which a release may follow */
+		export_note_refusal(inode); /* before the answer, which a release may follow */
 		fuse_reply_err(req, ENOSPC);
 	} else if (written == 0) {
 		fuse_reply_err(req, ENOSPC);
@@ -291,22 +293,22 @@ static void reply_excess(fuse_req_t req, struct export *export, size_t written, 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t count,
 		     off_t guest_offset, struct fuse_file_info *fi)
 {
-	struct export *export = export_of(req);
+	struct export_inode *inode = export_of(req);
 	bool sync = fi->flags & O_DSYNC && !fi->writepage;
 	size_t written = 0;
 	int r;
 
 	(void)ino;
-	r = export_write(export, buffer, count, (uint64_t)guest_offset, &written);
+	r = export_write(inode, buffer, count, (uint64_t)guest_offset, &written);
 	/* only buffered writes are followed by an fsync of the kernel's */
 	if (r == 0 && sync)
-		r = imgfmt_flush(export->image);
+		r = imgfmt_flush(inode->image);
 	if (r == -EPERM && fi->writepage)
-		export_note_refusal(export);
+		export_note_refusal(inode);
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)
-		reply_excess(req, export, written, fi->writepage);
+		reply_excess(req, inode, written, fi->writepage);
 	else
 		fuse_reply_write(req, written);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The requests of the kernel, answered from a struct export: what libfuse calls, and nothing
+ * The requests of the kernel, answered from a struct export_inode: what libfuse calls, and nothing
  * else. The export is the userdata of the session.
  */
 #pragma once

@@ -14,7 +14,10 @@ struct pidfile {
 	int fd;     /* open and locked while the file is ours, otherwise -1 */
 };
 
-#define PIDFILE_NONE { .path = NULL, .fd = -1 }
+#define PIDFILE_NONE                   \
+	{                              \
+		.path = NULL, .fd = -1 \
+	}
 
 /* Remember an absolute form of @path, and find out early what would be wrong with it. */
 int pidfile_init(struct pidfile *pidfile, const char *path, struct imgfmt_error *reterr);

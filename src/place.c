@@ -40,10 +40,11 @@ static int look(const char *path, const char *name, struct stat *ret_st, bool *r
 		return 0;
 	}
 	if (errno == ENOTCONN)
-		return imgfmt_error_set(reterr, -ENOTCONN,
-					"%s: a dead mount lies over it, left by a server that died; "
-					"remove it with: %s -u %s",
-					name, ours ? "imgfuse" : "fusermount3", path);
+		return imgfmt_error_set(
+			reterr, -ENOTCONN,
+			"%s: a dead mount lies over it, left by a server that died; "
+			"remove it with: %s -u %s",
+			name, ours ? "imgfuse" : "fusermount3", path);
 	if (ours) { /* of a user who lets nobody else in */
 		*ret_ours = true;
 		return 0;
@@ -65,7 +66,8 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 		return r;
 	if (ours)
 		return imgfmt_error_set(reterr, -EEXIST,
-					"%s: is an export of imgfuse: it is shown as raw already", image);
+					"%s: is an export of imgfuse: it is shown as raw already",
+					image);
 	return 0;
 }
 
@@ -80,24 +82,24 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 	if (r < 0)
 		return r;
 	if (ours)
-		return imgfmt_error_set(reterr, -EEXIST,
-					"%s: is an export already; end it first with: imgfuse -u %s", name,
-					path);
+		return imgfmt_error_set(
+			reterr, -EEXIST,
+			"%s: is an export already; end it first with: imgfuse -u %s", name, path);
 	if (is_image && S_ISBLK(st.st_mode))
 		return imgfmt_error_set(reterr, -EINVAL,
 					"%s: is a block device and cannot be shown in place; "
 					"give a regular file as MOUNTPOINT",
 					name);
 	if (!S_ISREG(st.st_mode))
-		return imgfmt_error_set(reterr, -EINVAL,
-					"%s: is not a regular file%s", name,
+		return imgfmt_error_set(reterr, -EINVAL, "%s: is not a regular file%s", name,
 					is_image ? "" : ", and so not a MOUNTPOINT");
 	/* fusermount3 would say so too, but not why */
 	if (geteuid() != 0 && access(path, W_OK) < 0)
-		return imgfmt_error_set(reterr, -EACCES,
-					"%s: only root may mount over a file without write permission; "
-					"give a file of your own as MOUNTPOINT",
-					name);
+		return imgfmt_error_set(
+			reterr, -EACCES,
+			"%s: only root may mount over a file without write permission; "
+			"give a file of your own as MOUNTPOINT",
+			name);
 	return 0;
 }
 
@@ -112,9 +114,9 @@ int place_find(struct place *place, const struct options *options, struct imgfmt
 		return r;
 	r = resolve_path(name, &place->mountpoint);
 	if (r == -ENOENT)
-		return imgfmt_error_set(reterr, r,
-					"%s: does not exist; a MOUNTPOINT is an existing regular file",
-					name);
+		return imgfmt_error_set(
+			reterr, r, "%s: does not exist; a MOUNTPOINT is an existing regular file",
+			name);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", name, strerror(-r));
 	in_place = strcmp(place->mountpoint, place->image) == 0;

@@ -16,7 +16,10 @@ struct place {
 };
 
 /* Both functions need place_finish() afterwards, also when they failed. */
-#define PLACE_NONE { .image = NULL, .mountpoint = NULL, .source = NULL }
+#define PLACE_NONE                                                \
+	{                                                         \
+		.image = NULL, .mountpoint = NULL, .source = NULL \
+	}
 
 /*
  * Find the image, and refuse one that is an export itself. On failure the message starts with

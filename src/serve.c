@@ -71,11 +71,11 @@ static void fail(struct server *server, int r)
 
 static void handle_primed(struct server *server)
 {
-	struct export *export = server->session->export;
+	struct export_inode *inode = server->session->inode;
 	int r = server->helper.prime_result;
 
 	/* later ones correct the size; where the mount is detached meanwhile they need not */
-	if (export->usable || server->reverting)
+	if (inode->usable || server->reverting)
 		return;
 	if (r < 0) {
 		log_error("%s: cannot set the size of the export: %s", server->session->mountpoint,
@@ -83,7 +83,7 @@ static void handle_primed(struct server *server)
 		fail(server, r);
 		return;
 	}
-	export->usable = true;
+	inode->usable = true;
 	r = server->ready(server->userdata);
 	if (r < 0)
 		fail(server, r);
@@ -91,15 +91,16 @@ static void handle_primed(struct server *server)
 
 static void handle_unmounted(struct server *server)
 {
-	const char *name = server->session->export->name;
+	const char *name = server->session->inode->name;
 	int r = server->helper.unmount_result;
 
 	if (r == 0) {
 		server->unmounted = true;
 	} else if (r == -EBUSY) {
-		log_warning("%s: the export is in use; detached it from %s, and serving it until the "
-			    "last user closes it (a second signal ends it at once)",
-			    name, server->session->mountpoint);
+		log_warning(
+			"%s: the export is in use; detached it from %s, and serving it until the "
+			"last user closes it (a second signal ends it at once)",
+			name, server->session->mountpoint);
 	} else {
 		log_error("%s: cannot unmount: %s; still serving it", server->session->mountpoint,
 			  server->helper.unmount_error.text);
@@ -125,7 +126,7 @@ static void handle_signal(struct server *server, int fd)
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	server->signals++;
-	log_verbose("%s: got SIG%s", server->session->export->name,
+	log_verbose("%s: got SIG%s", server->session->inode->name,
 		    sigabbrev_np((int)info.ssi_signo));
 	if (server->signals == 1)
 		revert(server);
@@ -146,9 +147,9 @@ static void wait_for_end(struct server *server, int signal_fd)
 	bool lingering = false;
 
 	for (;;) {
-		int timeout = server->session->stopped		 ? STOP_INTERVAL :
+		int timeout = server->session->stopped        ? STOP_INTERVAL :
 			      server->unmounted && !lingering ? LINGER_TIMEOUT :
-								  -1;
+								-1;
 		int r = poll(sources, 3, timeout);
 
 		if (r < 0)
@@ -159,9 +160,10 @@ static void wait_for_end(struct server *server, int signal_fd)
 			session_stop(server->session);
 		if (r == 0 && server->unmounted && !lingering) {
 			lingering = true;
-			log_warning("%s: unmounted, but still mounted or in use elsewhere; serving it "
-				    "until that ends (a second signal ends it at once)",
-				    server->session->export->name);
+			log_warning(
+				"%s: unmounted, but still mounted or in use elsewhere; serving it "
+				"until that ends (a second signal ends it at once)",
+				server->session->inode->name);
 		}
 		if (sources[1].revents)
 			handle_helper(server);
@@ -173,7 +175,7 @@ static void wait_for_end(struct server *server, int signal_fd)
 /* The mount is there but nobody can serve it. */
 static int give_up(struct session *session, int r)
 {
-	log_error("%s: cannot start serving: %s", session->export->name, strerror(-r));
+	log_error("%s: cannot start serving: %s", session->inode->name, strerror(-r));
 	session_finish(session);
 	return r;
 }
@@ -204,13 +206,13 @@ int serve(struct session *session, int (*ready)(void *userdata), void *userdata)
 	if (session->stopped) {
 		log_error("%s: ended while the export was in use; what its users had not written "
 			  "back by then is lost",
-			  session->export->name);
+			  session->inode->name);
 		server.result = -EIO;
 	}
 	r = session_finish(session);
 	helper_finish(&server.helper);
 	if (r < 0 && server.result == 0) {
-		log_error("%s: serving ended: %s", session->export->name, strerror(-r));
+		log_error("%s: serving ended: %s", session->inode->name, strerror(-r));
 		server.result = r;
 	}
 	return server.result;

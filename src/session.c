@@ -50,12 +50,14 @@ static bool conf_permits_allow_other(void)
 
 int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt_error *reterr)
 {
-	bool permitted = choice != ALLOW_OTHER_OFF && (geteuid() == 0 || conf_permits_allow_other());
+	bool permitted =
+		choice != ALLOW_OTHER_OFF && (geteuid() == 0 || conf_permits_allow_other());
 
 	if (choice == ALLOW_OTHER_ON && !permitted)
-		return imgfmt_error_set(reterr, -EPERM,
-					"--allow-other=on is not permitted: /etc/fuse.conf has no line "
-					"user_allow_other");
+		return imgfmt_error_set(
+			reterr, -EPERM,
+			"--allow-other=on is not permitted: /etc/fuse.conf has no line "
+			"user_allow_other");
 	*ret = permitted;
 	return 0;
 }
@@ -85,15 +87,15 @@ static int create_fuse_session(struct session *session, const char *source, bool
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int r;
 
-	r = add_options(&options, source, session->export->read_only, allow_other);
+	r = add_options(&options, source, session->inode->read_only, allow_other);
 	if (r < 0)
 		return r;
 	if (fuse_opt_add_arg(&args, "imgfuse") < 0 || fuse_opt_add_arg(&args, "-o") < 0 ||
 	    fuse_opt_add_arg(&args, options) < 0)
 		r = -ENOMEM;
 	if (r == 0)
-		session->fuse = fuse_session_new(&args, &operations, sizeof(operations),
-						 session->export);
+		session->fuse =
+			fuse_session_new(&args, &operations, sizeof(operations), session->inode);
 	fuse_opt_free_args(&args);
 	return session->fuse ? 0 : -ENOMEM;
 }
@@ -152,13 +154,13 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 		log_verbose("libfuse: %s", text);
 }
 
-int session_mount(struct session *session, struct export *export, const char *mountpoint,
+int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
 		  const char *source, bool allow_other, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
-	*session = (struct session){ .export = export, .ended_fd = -1 };
+	*session = (struct session){ .inode = inode, .ended_fd = -1 };
 	session->mountpoint = strdup(mountpoint);
 	session->ended_fd = eventfd(0, EFD_CLOEXEC);
 	if (!session->mountpoint || session->ended_fd < 0)
@@ -193,7 +195,7 @@ void session_raise_readahead(const struct session *session)
 		 minor(session->device));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
-		log_verbose("%s: reading %s KiB ahead", session->export->name, READAHEAD);
+		log_verbose("%s: reading %s KiB ahead", session->inode->name, READAHEAD);
 }
 
 /* ---- serving ---- */
@@ -272,7 +274,8 @@ static void remove_dead_mount(const struct session *session)
 	if (session->device == 0 || mountinfo_find_device(session->device, &entry) < 0)
 		return;
 	if (unmount_path(entry.target, true, &why) < 0)
-		log_error("%s: the mount is dead but cannot be removed: %s", entry.target, why.text);
+		log_error("%s: the mount is dead but cannot be removed: %s", entry.target,
+			  why.text);
 }
 
 int session_finish(struct session *session)

@@ -17,14 +17,14 @@
 struct fuse_session;
 
 struct session {
-	struct export *export;
+	struct export_inode *inode;
 	struct fuse_session *fuse;
-	char *mountpoint;   /* absolute; where it was mounted */
-	dev_t device;       /* of the mount; tells it from whatever else is at its path */
+	char *mountpoint; /* absolute; where it was mounted */
+	dev_t device;     /* of the mount; tells it from whatever else is at its path */
 	pthread_t loop;
-	int ended_fd;       /* readable once the threads have ended */
-	bool stopped;       /* session_stop() was called */
-	int result;         /* why they ended: 0 for the end of the mount */
+	int ended_fd; /* readable once the threads have ended */
+	bool stopped; /* session_stop() was called */
+	int result;   /* why they ended: 0 for the end of the mount */
 };
 
 /*
@@ -34,10 +34,10 @@ struct session {
 int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt_error *reterr);
 
 /*
- * Mount @export at the absolute path @mountpoint, with @source as what it shows. Starts no thread.
+ * Mount @inode at the absolute path @mountpoint, with @source as what it shows. Starts no thread.
  * After a failure nothing is mounted, and *reterr says why.
  */
-int session_mount(struct session *session, struct export *export, const char *mountpoint,
+int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
 		  const char *source, bool allow_other, struct imgfmt_error *reterr);
 
 /* Start serving, in threads of its own. */

@@ -207,18 +207,19 @@ int unmount_export(const char *path, struct imgfmt_error *reterr)
 	if (r == -ENOTCONN)
 		return remove_dead(&entry, reterr);
 	if (r < 0 && r != -ESRCH)
-		return imgfmt_error_set(reterr, r,
-					"cannot ask its server who it is (%s); only its user can end it",
-					strerror(-r));
+		return imgfmt_error_set(
+			reterr, r, "cannot ask its server who it is (%s); only its user can end it",
+			strerror(-r));
 	r = unmount_path(entry.target, false, reterr);
 	if (r == -EBUSY)
 		return imgfmt_error_set(reterr, r, "is in use; close what uses it and try again");
 	if (r < 0)
 		return r;
 	if (server < 0)
-		return imgfmt_error_set(reterr, -ESRCH,
-					"unmounted, but its server runs in another PID namespace, where "
-					"its end cannot be waited for");
+		return imgfmt_error_set(
+			reterr, -ESRCH,
+			"unmounted, but its server runs in another PID namespace, where "
+			"its end cannot be waited for");
 	ended = (struct pollfd){ .fd = server, .events = POLLIN };
 	while (poll(&ended, 1, -1) < 0)
 		if (errno != EINTR)
