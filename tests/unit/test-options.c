@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command line: what is accepted and what it means, what is refused and with which words.
+ */
+#include "test.h"
+
+#include "options.h"
+
+#include <errno.h>
+
+#define MAX_WORDS 8
+
+/* Split @line at spaces ('' is an empty word), parse it, and return what options_parse() does. */
+static int parse(const char *line, struct options *ret, struct options_error *reterr)
+{
+	static char buffer[256]; /* the options point into it */
+	char *words[MAX_WORDS + 2] = { NULL };
+	int count = 0, r;
+	char *rest;
+
+	snprintf(buffer, sizeof(buffer), "imgfuse %s", line);
+	rest = buffer;
+	for (char *word; (word = strsep(&rest, " "));) {
+		CHECK(count <= MAX_WORDS);
+		if (*word)
+			words[count++] = strcmp(word, "''") == 0 ? word + 2 : word;
+	}
+	r = options_parse(count, words, ret, reterr);
+	CHECK(r == 0 || r == -EINVAL);
+	return r;
+}
+
+static struct options accepted(const char *line)
+{
+	struct options_error why = { "" };
+	struct options options;
+
+	if (parse(line, &options, &why) < 0)
+		test_failed(__FILE__, __LINE__, "'%s' was refused: %s", line, why.text);
+	return options;
+}
+
+/* @line is refused, and the reason contains @words. */
+static void refused(const char *line, const char *words)
+{
+	struct options untouched, options;
+	struct options_error why = { "" };
+
+	memset(&untouched, 0x55, sizeof(untouched));
+	options = untouched;
+	if (parse(line, &options, &why) == 0)
+		test_failed(__FILE__, __LINE__, "'%s' was accepted", line);
+	if (!strstr(why.text, words))
+		test_failed(__FILE__, __LINE__, "'%s' was refused with: %s", line, why.text);
+	CHECK(memcmp(&options, &untouched, sizeof(options)) == 0);
+}
+
+static void test_defaults(void)
+{
+	struct options options = accepted("disk.qcow2");
+
+	CHECK(options.action == ACTION_EXPORT);
+	CHECK(strcmp(options.image, "disk.qcow2") == 0);
+	CHECK(strcmp(options.mountpoint, "disk.qcow2") == 0);
+	CHECK(!options.format && !options.pidfile && !options.unmount);
+	CHECK(!options.read_only && !options.daemonize && !options.growable && !options.verbose);
+	CHECK(options.discard);
+	CHECK(options.allow_other == ALLOW_OTHER_AUTO);
+	CHECK(options.cache == CACHE_WRITEBACK);
+}
+
+static void test_export(void)
+{
+	struct options options = accepted("-rdv -fraw -p PID IMAGE MOUNT");
+
+	CHECK(options.read_only && options.daemonize && options.verbose && !options.growable);
+	CHECK(strcmp(options.format, "raw") == 0);
+	CHECK(strcmp(options.pidfile, "PID") == 0);
+	CHECK(strcmp(options.image, "IMAGE") == 0);
+	CHECK(strcmp(options.mountpoint, "MOUNT") == 0);
+
+	/* as in the article: the last of a bundle takes the argument, options may come last */
+	options = accepted("-dp PID IMAGE --growable --format=qcow2");
+	CHECK(options.daemonize && options.growable);
+	CHECK(strcmp(options.pidfile, "PID") == 0);
+	CHECK(strcmp(options.format, "qcow2") == 0);
+	options = accepted("-- -image");
+	CHECK(strcmp(options.image, "-image") == 0);
+}
+
+static void test_choices(void)
+{
+	CHECK(accepted("--allow-other=on x").allow_other == ALLOW_OTHER_ON);
+	CHECK(accepted("--allow-other=off x").allow_other == ALLOW_OTHER_OFF);
+	CHECK(accepted("--allow-other=auto x").allow_other == ALLOW_OTHER_AUTO);
+	CHECK(accepted("--cache=writethrough x").cache == CACHE_WRITETHROUGH);
+	CHECK(accepted("--cache none x").cache == CACHE_NONE);
+	CHECK(!accepted("--discard=off x").discard);
+	CHECK(accepted("--discard=on x").discard);
+	for (enum cache_mode mode = CACHE_WRITEBACK; mode <= CACHE_NONE; mode++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "--cache=%s x", cache_mode_name(mode));
+		CHECK(accepted(line).cache == mode);
+	}
+	refused("--cache=fast x",
+		"--cache cannot be 'fast'; it is one of: writeback, writethrough, none");
+	refused("--allow-other=yes x", "one of: auto, on, off");
+	refused("--discard=1 x", "one of: off, on");
+	refused("--format=cow x", "unknown format 'cow'; it is one of: ");
+	refused("-f '' x", "unknown format ''");
+}
+
+static void test_verbs(void)
+{
+	struct options options = accepted("--info --json disk");
+
+	CHECK(options.action == ACTION_INFO && options.json);
+	CHECK(strcmp(options.image, "disk") == 0);
+
+	CHECK(strcmp(accepted("-u path").unmount, "path") == 0);
+	CHECK(strcmp(accepted("--unmount path").unmount, "path") == 0);
+	options = accepted("--unmount=path -v");
+	CHECK(options.action == ACTION_UNMOUNT && options.verbose);
+	CHECK(strcmp(options.unmount, "path") == 0);
+
+	/* these need no image, whatever else there is */
+	CHECK(accepted("-h").action == ACTION_HELP);
+	CHECK(accepted("a b c d --help").action == ACTION_HELP);
+	CHECK(accepted("--version").action == ACTION_VERSION);
+	CHECK(accepted("-V x").action == ACTION_VERSION);
+}
+
+static void test_refusals(void)
+{
+	refused("", "which IMAGE?");
+	refused("-d", "which IMAGE?");
+	refused("a b c", "'c' is too much");
+	refused("''", "IMAGE is an empty name");
+	refused("a ''", "MOUNTPOINT is an empty name");
+	refused("--info", "which IMAGE?");
+	refused("--info a b", "'b' is too much");
+	refused("--json a", "--json goes with --info");
+	refused("-u a b", "--unmount takes one PATH, 'b' is too much");
+	refused("-u a --info", "do not go together");
+	refused("-u ''", "not empty");
+	refused("-p '' x", "--pidfile needs a FILE");
+	refused("--growable -r x", "--growable and --read-only do not go together");
+	refused("-x x", "unknown option '-x'");
+	refused("-rx x", "unknown option '-x'");
+	refused("--growabel x", "unknown option '--growabel'");
+	refused("x -p", "option '-p' needs an argument");
+	refused("x --pidfile", "option '--pidfile' needs an argument");
+	refused("x --read-only=yes", "option '--read-only=yes' takes no argument");
+}
+
+int main(void)
+{
+	test_defaults();
+	test_export();
+	test_choices();
+	test_verbs();
+	test_refusals();
+	return 0;
+}
