@@ -304,17 +304,7 @@ static int open_image(int fd, const struct imgfmt_open_options *options,
 int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt_image **ret,
 		struct imgfmt_error *reterr)
 {
-	struct imgfmt_image *image;
-	int r;
-
-	r = open_image(fd, options, NULL, &image, reterr);
-	if (r < 0)
-		return r;
-	/* Warnings are for the time of opening: the caller's userdata may be gone later. */
-	for (struct imgfmt_image *each = image; each; each = each->backing)
-		each->warn = NULL;
-	*ret = image;
-	return 0;
+	return open_image(fd, options, NULL, ret, reterr);
 }
 
 /* ---- the open image ---- */
@@ -372,7 +362,7 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
 	uint64_t old_size = image->size;
 	int r;
 
-	if (image->read_only)
+	if (image->read_only || image->damaged)
 		return -EROFS;
 	if (size > INT64_MAX)
 		return -EFBIG;

@@ -22,7 +22,8 @@ struct imgfmt_image {
 	bool read_only;
 	bool detected;   /* nobody stated the format */
 	bool keep_space; /* freed host space is not given back */
-	void (*warn)(void *userdata, const char *message); /* may be NULL; only while opening */
+	_Atomic bool damaged; /* the driver found a contradiction: no writes any more */
+	void (*warn)(void *userdata, const char *message); /* may be NULL */
 	void *userdata;
 
 	/* set by the driver: in open, and with "use" held exclusively in truncate */

@@ -9,7 +9,7 @@
  * Offsets and lengths are in bytes of the guest's disk ("guest_offset") and need no alignment.
  * Unless it says otherwise, a function returns 0 or a negative errno: -EIO the host failed,
  * -EUCLEAN the image contradicts itself, -ENOTSUP the image or the format cannot do it,
- * -EROFS the image is open for reading only, -EINVAL the caller's mistake, -EPERM a write that
+ * -EROFS the image is open for reading only, or was found to be corrupt, -EINVAL the caller's mistake, -EPERM a write that
  * would change what the image is taken for, -ENOMEM, -ENOSPC and what else the host said.
  *
  * All functions that take an open image may be called from many threads at once, except
@@ -69,7 +69,10 @@ struct imgfmt_open_options {
 	bool keep_space;      /* do not give freed host space back (--discard=off) */
 	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
 	const struct imgfmt_gate *gate; /* NULL refuses every reference */
-	/* told of what the user should know though it is no error; may be NULL */
+	/*
+	 * Told of what the user should know though no call fails for it; may be NULL. While the image
+	 * is open it may be called from any thread that uses the image.
+	 */
 	void (*warn)(void *userdata, const char *message);
 	void *userdata;
 };

@@ -270,7 +270,7 @@ int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
 	uint64_t epoch;
 	int r;
 
-	if (image->read_only)
+	if (image->read_only || image->damaged)
 		return -EROFS;
 	if (!range_fits(guest_offset, count, image->size))
 		return -EINVAL;
@@ -349,7 +349,7 @@ int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 	uint64_t epoch;
 	int r;
 
-	if (image->read_only)
+	if (image->read_only || image->damaged)
 		return -EROFS;
 	if (!range_fits(guest_offset, length, image->size))
 		return -EINVAL;

@@ -9,6 +9,7 @@
 #include "qcow2.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* Go on from *cluster to the next free one. */
 static int skip_used(struct qcow2 *q, uint64_t *cluster)
@@ -70,9 +71,11 @@ int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fr
 		run.count = min_u64(run.count,
 				    units_of(q->fresh_from - start, q->geometry.cluster_bits));
 	length = offset_of(&q->geometry, run.count);
-	r = qcow2_check_overlap(q, start, length);
-	if (r == 0)
-		r = qcow2_raise_refcounts(q, run);
+	if (qcow2_check_overlap(q, start, length) < 0)
+		return qcow2_corrupt(q, "refcounts call the cluster(s) at 0x%" PRIx64
+					" free, where a table lies",
+				     start);
+	r = qcow2_raise_refcounts(q, run);
 	if (r < 0)
 		return r;
 	*ret_fresh = start >= q->fresh_from;

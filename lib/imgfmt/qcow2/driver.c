@@ -104,10 +104,14 @@ static int check_condition(struct qcow2 *q, struct imgfmt_error *reterr)
 	if (header->incompatible & QCOW2_INCOMPATIBLE_DIRTY)
 		return imgfmt_error_set(reterr, -EROFS,
 					"it was not closed properly, and its refcounts may be wrong: look at it with --read-only, or repair it with 'qemu-img check -r all'");
-	if (header->autoclear & QCOW2_AUTOCLEAR_BITMAPS)
+	if (header->autoclear & QCOW2_AUTOCLEAR_BITMAPS) {
+		char names[256] = "";
+
+		qcow2_name_bitmaps(q, names, sizeof(names));
 		imgfmt_warn(q->image,
-			    "%s: its %" PRIu32 " persistent bitmap(s) will be invalid after the first write",
-			    path, header->bitmap_count);
+			    "%s: the first write will make its persistent bitmap(s) %s invalid: they cannot be kept up to date",
+			    path, names);
+	}
 	return check_disjoint(q, reterr);
 }
 

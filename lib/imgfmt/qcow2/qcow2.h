@@ -61,6 +61,7 @@ struct qcow2 {
 
 	pthread_mutex_t meta;     /* all below */
 	struct cache cache;
+	bool corrupt;             /* it was said, see qcow2_corrupt() */
 	bool writing;             /* autoclear bits are dealt with, see qcow2_start_writing() */
 	uint64_t free_hint;       /* no host cluster below is free */
 	uint64_t fresh_from;      /* no host byte from here on was ever written, or handed out */
@@ -204,6 +205,19 @@ int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t leng
 
 /* The same, or of an L2 table or refcount block that is in the cache. */
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
+
+/* ---- bitmaps.c ---- */
+
+/* Put the names of the persistent bitmaps, quoted, into @text. */
+void qcow2_name_bitmaps(struct qcow2 *q, char *text, size_t capacity);
+
+/* ---- corruption.c ---- */
+
+/*
+ * Say what is wrong with which table, mark the image, and let nobody write any more; only the first
+ * time. Returns -EUCLEAN. For a contradiction in the tables, not for compressed data that is damaged.
+ */
+int qcow2_corrupt(struct qcow2 *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- flush.c ---- */
 

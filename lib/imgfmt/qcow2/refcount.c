@@ -13,6 +13,7 @@
 #include "bytes.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 static int get_reftable_slice(struct qcow2 *q, uint64_t index, struct slice **ret,
 			      size_t *ret_index)
@@ -29,6 +30,7 @@ static int find_block(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret)
 {
 	uint64_t index = block_index(&q->geometry, host_cluster);
 	struct slice *slice;
+	uint64_t entry;
 	size_t in_slice;
 	int r;
 
@@ -39,8 +41,13 @@ static int find_block(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret)
 	r = get_reftable_slice(q, index, &slice, &in_slice);
 	if (r < 0)
 		return r;
-	r = reftable_entry_parse(&q->geometry, get_be64(slice->data + in_slice * 8), ret);
+	entry = get_be64(slice->data + in_slice * 8);
 	cache_put(&q->cache, slice);
+	r = reftable_entry_parse(&q->geometry, entry, ret);
+	if (r == -EUCLEAN)
+		return qcow2_corrupt(q, "refcount table entry %" PRIu64 " is 0x%" PRIx64
+					", not a cluster boundary",
+				     index, entry);
 	return r;
 }
 
@@ -248,13 +255,17 @@ static int change_refcounts(struct qcow2 *q, struct run run, bool raise, uint64_
 		int r;
 
 		r = find_block(q, first, &block);
-		if (r == 0 && block == 0)
-			r = -EUCLEAN;
 		/* A hostile image has its blocks where its header is, to have us write there. */
+		if (r == 0 && block != 0 && qcow2_check_fixed(q, block, q->geometry.cluster_size) < 0)
+			r = qcow2_corrupt(q, "refcount block at 0x%" PRIx64 " lies over another table",
+					  block);
 		if (r == 0)
-			r = qcow2_check_fixed(q, block, q->geometry.cluster_size);
-		if (r == 0)
-			r = change_in_slice(q, block, first, count, raise);
+			r = block ? change_in_slice(q, block, first, count, raise) : -EUCLEAN;
+		if (r == -EUCLEAN)
+			r = qcow2_corrupt(q, "refcounts of %" PRIu64 " cluster(s) from 0x%" PRIx64
+					     " are too %s",
+					  count, offset_of(&q->geometry, first),
+					  raise ? "high" : "low");
 		if (r < 0)
 			return r;
 		*ret_done += count;

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* Pin the slice with entry @index, of 2^@entry_bits bytes, of the table at @table_offset. */
@@ -35,14 +36,19 @@ static int get_l1_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **r
 int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret)
 {
 	struct slice *slice;
+	uint64_t entry;
 	size_t index;
 	int r;
 
 	r = get_l1_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	r = l1_entry_parse(&q->geometry, get_be64(slice->data + index * 8), ret);
+	entry = get_be64(slice->data + index * 8);
 	cache_put(&q->cache, slice);
+	r = l1_entry_parse(&q->geometry, entry, ret);
+	if (r == -EUCLEAN)
+		return qcow2_corrupt(q, "L1 entry %" PRIu64 " is 0x%" PRIx64 ", not a cluster boundary",
+				     l1_index(&q->geometry, guest_offset), entry);
 	return r;
 }
 
@@ -71,11 +77,19 @@ static int parse_run(struct qcow2 *q, const struct slice *slice, size_t index,
 		     uint64_t guest_offset, uint64_t *count, struct l2_entry *ret)
 {
 	const struct qcow2_geometry *geometry = &q->geometry;
+	struct l2_raw raw = l2_load(geometry, slice->data, index);
 	unsigned int start = subcluster_index(geometry, guest_offset);
 	uint64_t n;
 	int r;
 
-	r = l2_parse(geometry, l2_load(geometry, slice->data, index), guest_offset, start, ret);
+	r = l2_parse(geometry, raw, guest_offset, start, ret);
+	if (r == -EUCLEAN)
+		return qcow2_corrupt(q,
+				     "L2 entry of guest offset 0x%" PRIx64 ", at 0x%" PRIx64
+				     ", is 0x%" PRIx64 " (0x%" PRIx64 ")",
+				     guest_offset,
+				     slice->host_offset + ((uint64_t)index << geometry->entry_bits),
+				     raw.descriptor, raw.bitmap);
 	if (r < 0)
 		return r;
 	for (n = 1; n < *count; n++) {
@@ -208,7 +222,8 @@ int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **re
 	} else {
 		r = qcow2_check_fixed(q, l1.l2_offset, q->geometry.cluster_size);
 		if (r < 0)
-			return r;
+			return qcow2_corrupt(q, "L2 table at 0x%" PRIx64 " lies over another table",
+					     l1.l2_offset);
 	}
 	return qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, ret, ret_index);
 }

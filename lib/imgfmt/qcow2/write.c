@@ -9,6 +9,7 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 struct driver_allocation {
@@ -150,10 +151,12 @@ static int find_space(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 	if (!entry.copied)
 		return allocate_new(q, &entry, ret);
 	ret->host_offset = entry.host_offset + into_cluster(geometry, guest_offset);
-	if (!geometry->external_data)
-		r = qcow2_check_overlap(q, ret->host_offset, ret->length);
-	if (r < 0 || entry.kind == SUBCLUSTER_NORMAL)
-		return r;
+	if (!geometry->external_data && qcow2_check_overlap(q, ret->host_offset, ret->length) < 0)
+		return qcow2_corrupt(q, "the cluster of guest offset 0x%" PRIx64 ", at 0x%" PRIx64
+					", lies over a table",
+				     guest_offset, ret->host_offset);
+	if (entry.kind == SUBCLUSTER_NORMAL)
+		return 0;
 	return begin_allocation(q, cluster_of(geometry, entry.host_offset), true,
 				UINT64_C(1) << geometry->subcluster_bits, ret);
 }

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Images that contradict themselves, found out while they are in use: the request fails, it is said
+ * once and with the place, the header is marked, and nothing is written any more.
+ */
+#include "small-qcow2.h"
+
+#include <errno.h>
+
+static char said[1024];
+static unsigned int times_said;
+
+static void warn(void *userdata, const char *message)
+{
+	(void)userdata;
+	times_said++;
+	snprintf(said, sizeof(said), "%s", message);
+}
+
+static struct imgfmt_image *open_again(int fd, bool read_only)
+{
+	const struct imgfmt_open_options options = {
+		.path = "small",
+		.format = "qcow2",
+		.read_only = read_only,
+		.warn = warn,
+	};
+	struct imgfmt_image *image;
+	struct imgfmt_error error;
+	int r;
+
+	times_said = 0;
+	r = imgfmt_open(test_reopen(fd, read_only ? O_RDONLY : O_RDWR), &options, &image, &error);
+	if (r < 0)
+		fprintf(stderr, "%s\n", error.text);
+	CHECK_EQUAL(r, 0);
+	return image;
+}
+
+static bool is_marked(int fd)
+{
+	return (peek64(fd, QCOW2_AT_INCOMPATIBLE) & QCOW2_INCOMPATIBLE_CORRUPT) != 0;
+}
+
+/* Nothing is written any more, what was read before can still be read, and closing works. */
+static void check_stopped(struct imgfmt_image *image, int fd, const char *words)
+{
+	uint8_t bytes[512];
+
+	CHECK_EQUAL(times_said, 1);
+	CHECK(strstr(said, words));
+	CHECK(is_marked(fd));
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), -EROFS);
+	CHECK_EQUAL(imgfmt_zero(image, 0, CLUSTER, IMGFMT_ZERO_KEEP), -EROFS);
+	CHECK_EQUAL(imgfmt_truncate(image, 2 * DISK_SIZE), -EROFS);
+	CHECK_EQUAL(imgfmt_read(image, bytes, sizeof(bytes), 0), 0);
+	CHECK(test_all(bytes, sizeof(bytes), 0x77));
+	CHECK_EQUAL(imgfmt_flush(image), 0);
+	CHECK_EQUAL(imgfmt_close(image), 0);
+}
+
+static void test_sound_image(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image = open_again(fd, false);
+	uint8_t bytes[CLUSTER];
+
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), 0);
+	CHECK_EQUAL(imgfmt_read(image, bytes, 1, 100 * CLUSTER), 0);
+	CHECK(bytes[0] == 'x');
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	CHECK(!is_marked(fd) && times_said == 0);
+	CHECK(peek64(fd, AT_L2 + 100 * 8) == (IMAGE_END | QCOW2_FLAG_COPIED));
+	close(fd);
+}
+
+static void test_bad_l2_entry(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+	uint8_t bytes[CLUSTER];
+
+	poke64(fd, AT_L2 + 7 * 8, 0x5200 | QCOW2_FLAG_COPIED);
+	image = open_again(fd, true);
+	CHECK_EQUAL(imgfmt_read(image, bytes, 1, 7 * CLUSTER), -EUCLEAN);
+	CHECK_EQUAL(imgfmt_read(image, bytes, 1, 7 * CLUSTER), -EUCLEAN);
+	CHECK_EQUAL(imgfmt_read(image, bytes, CLUSTER, 0), 0);
+	CHECK_EQUAL(times_said, 1);
+	CHECK(strstr(said, "guest offset 0x7000") && strstr(said, "0x4038"));
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	CHECK(!is_marked(fd));
+
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 7 * CLUSTER), -EUCLEAN);
+	check_stopped(image, fd, "guest offset 0x7000");
+	close(fd);
+}
+
+static void test_bad_l1_entry(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+	uint8_t byte;
+
+	poke64(fd, AT_L1, (AT_L2 + 512) | QCOW2_FLAG_COPIED);
+	image = open_again(fd, true);
+	CHECK_EQUAL(imgfmt_read(image, &byte, 1, 0), -EUCLEAN);
+	CHECK(strstr(said, "L1 entry 0 is 0x8000000000004200"));
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	close(fd);
+}
+
+/* Guest data over a table: what is written there could name files of the host. */
+static void test_data_over_tables(void)
+{
+	const uint64_t places[] = { AT_REFTABLE, AT_L1, AT_L2 };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int fd = small_qcow2();
+		struct imgfmt_image *image;
+		uint8_t before[CLUSTER], after[CLUSTER];
+
+		poke64(fd, AT_L2 + 7 * 8, places[i] | QCOW2_FLAG_COPIED);
+		CHECK(pread(fd, before, CLUSTER, (off_t)places[i]) == CLUSTER);
+		image = open_again(fd, false);
+		CHECK_EQUAL(imgfmt_write(image, "xxxx", 4, 7 * CLUSTER), -EUCLEAN);
+		CHECK(pread(fd, after, CLUSTER, (off_t)places[i]) == CLUSTER);
+		CHECK(memcmp(before, after, CLUSTER) == 0);
+		check_stopped(image, fd, "lies over a table");
+		close(fd);
+	}
+}
+
+/* A refcount of 0 for a cluster in use: it must not be handed out where a table lies. */
+static void test_table_called_free(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+
+	poke64(fd, AT_BLOCK, UINT64_C(0x0001000100010000)); /* the L1 table's */
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), -EUCLEAN);
+	check_stopped(image, fd, "free, where a table lies");
+	CHECK(peek64(fd, AT_L1) == (AT_L2 | QCOW2_FLAG_COPIED));
+	close(fd);
+}
+
+/* Freeing a cluster whose refcount is 0 already. */
+static void test_refcount_too_low(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+
+	poke64(fd, AT_L2 + 7 * 8, (IMAGE_END + 10 * CLUSTER) | QCOW2_FLAG_COPIED);
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_zero(image, 7 * CLUSTER, CLUSTER, IMGFMT_ZERO_DISCARD), 0);
+	CHECK_EQUAL(imgfmt_flush(image), -EUCLEAN);
+	check_stopped(image, fd, "too low");
+	close(fd);
+}
+
+static void test_bad_reftable_entry(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+
+	poke64(fd, AT_REFTABLE, AT_BLOCK + 512);
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), -EUCLEAN);
+	check_stopped(image, fd, "refcount table entry 0");
+	close(fd);
+}
+
+/* A refcount block where the L1 table is: a count raised there would change an entry. */
+static void test_block_over_table(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+
+	poke64(fd, AT_REFTABLE, AT_L1);
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), -EUCLEAN);
+	check_stopped(image, fd, "table");
+	CHECK(peek64(fd, AT_L1) == (AT_L2 | QCOW2_FLAG_COPIED));
+	close(fd);
+}
+
+int main(void)
+{
+	test_sound_image();
+	test_bad_l2_entry();
+	test_bad_l1_entry();
+	test_data_over_tables();
+	test_table_called_free();
+	test_refcount_too_low();
+	test_bad_reftable_entry();
+	test_block_over_table();
+	return 0;
+}
