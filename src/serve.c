@@ -209,10 +209,12 @@ int serve(struct session *session, int (*ready)(void *userdata), void *userdata)
 			  session->inode->name);
 		server.result = -EIO;
 	}
-	r = session_finish(session);
+	r = session_disconnect(session);
 	helper_finish(&server.helper);
+	session_finish(session);
 	if (r < 0 && server.result == 0) {
-		log_error("%s: serving ended: %s", session->inode->name, strerror(-r));
+		log_error("%s: serving ended: %s; what its users had not written back is lost",
+			  session->inode->name, strerror(-r));
 		server.result = r;
 	}
 	return server.result;

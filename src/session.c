@@ -265,33 +265,42 @@ void session_stop(struct session *session)
 	pthread_kill(session->loop, WAKE_SIGNAL);
 }
 
-/* Remove the mount if the kernel still shows it: it answers nobody any more. */
-static void remove_dead_mount(const struct session *session)
+/*
+ * Remove the mount if the kernel still shows it: it answers nobody any more. Returns whether there
+ * was one.
+ */
+static bool remove_dead_mount(const struct session *session)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	struct imgfmt_error why;
 
 	if (session->device == 0 || mountinfo_find_device(session->device, &entry) < 0)
-		return;
+		return false;
 	if (unmount_path(entry.target, true, &why) < 0)
 		log_error("%s: the mount is dead but cannot be removed: %s", entry.target,
 			  why.text);
+	return true;
 }
 
-int session_finish(struct session *session)
+int session_disconnect(struct session *session)
 {
 	if (session->loop)
 		pthread_join(session->loop, NULL);
-	if (session->fuse) {
-		/* with the mount gone this only frees; otherwise see remove_dead_mount() */
-		if (!session->stopped)
-			fuse_session_unmount(session->fuse);
-		fuse_session_destroy(session->fuse);
-	}
-	remove_dead_mount(session);
+	/* with the mount gone this only frees; otherwise see remove_dead_mount() */
+	if (!session->stopped)
+		fuse_session_unmount(session->fuse);
+	fuse_session_destroy(session->fuse);
+	session->fuse = NULL;
+	if (remove_dead_mount(session) && session->result == 0)
+		session->result = -ECONNABORTED; /* through fusectl, or by session_stop() */
+	return session->result;
+}
+
+void session_finish(struct session *session)
+{
+	if (session->fuse)
+		session_disconnect(session);
 	if (session->ended_fd >= 0)
 		close(session->ended_fd);
 	free(session->mountpoint);
-	session->mountpoint = NULL;
-	return session->result;
 }

@@ -51,10 +51,13 @@ void session_stop(struct session *session);
 
 /*
  * Wait for the threads, once session->ended_fd is readable or none were started, and close the
- * kernel's end. A mount that is still there but dead now is removed. Returns why the threads
- * ended.
+ * kernel's end, which wakes whoever waits for an answer. A mount that is still there but dead now
+ * is removed. Returns why the threads ended.
  */
-int session_finish(struct session *session);
+int session_disconnect(struct session *session);
+
+/* Free what @session holds, and disconnect it before if that was not done. */
+void session_finish(struct session *session);
 
 /* Read further ahead than the kernel does by itself, where that is permitted. */
 void session_raise_readahead(const struct session *session);
