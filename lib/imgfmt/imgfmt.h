@@ -65,6 +65,7 @@ struct imgfmt_open_options {
 	const char *path;   /* for messages and references; never opened */
 	const char *format; /* a driver's name, or NULL to detect it */
 	const char *snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
+	const char *passphrase; /* of an encrypted image, or NULL */
 	bool read_only;
 	bool keep_space;      /* do not give freed host space back (--discard=off) */
 	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
@@ -82,7 +83,8 @@ struct imgfmt_open_options {
  * before it reads it (-EBUSY where another process has it). @fd must be open for reading, and for
  * writing too unless options->read_only; it becomes the library's, also when this fails.
  *
- * On failure *ret is untouched and *reterr says why.
+ * On failure *ret is untouched and *reterr says why. -EROFS: it can only be opened read_only. -EUCLEAN:
+ * it must be repaired first, or opened read_only.
  */
 int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt_image **ret,
 		struct imgfmt_error *reterr);
@@ -171,6 +173,7 @@ struct imgfmt_info {
 	const char *backing_name;   /* as the image spells it, or NULL */
 	const char *backing_format; /* as the image says, or NULL */
 	const char *data_file_name; /* as the image spells it, or NULL */
+	const char *encryption;     /* "aes", or NULL */
 };
 
 /* Describe @image itself. The strings live as long as it is open. */

@@ -5,10 +5,11 @@
  * Keeps nothing of the tables in memory: each look-up reads the few entries it needs, which the
  * host has in its page cache. So there is nothing to lock, and no image can make us use memory.
  *
- * libqcow could read this format, but for two things: it does not say which clusters are
- * unallocated, and where a damaged compressed cluster inflates to less than a cluster it hands
- * out, without an error, what its buffer held of another one.
+ * libqcow decrypts, and no more, since it does not say which clusters are unallocated, and where a
+ * damaged compressed cluster inflates to less than a cluster it hands out, without an error, what
+ * its buffer held of another one.
  */
+#include "aes.h"
 #include "align.h"
 #include "bytes.h"
 #include "cleanup.h"
@@ -36,6 +37,7 @@ enum {
 
 /* The limits are QEMU's, apart from those that say that a thing must lie inside the file. */
 enum {
+	CRYPT_AES = 1,
 	MIN_CLUSTER_BITS = 9,
 	MAX_CLUSTER_BITS = 16,
 	MIN_L2_BITS = 6,
@@ -57,6 +59,7 @@ struct qcow1 {
 	unsigned int cluster_bits;
 	unsigned int l2_bits; /* log2 of the entries of an L2 table */
 	uint64_t l1_offset;
+	struct aes *aes; /* NULL unless encrypted */
 };
 
 /* ---- opening ---- */
@@ -86,10 +89,7 @@ static int check_header(const uint8_t *header, struct imgfmt_error *reterr)
 		return imgfmt_error_set(reterr, -EINVAL,
 					"l2_bits is %u, which is not between %d and %d", l2_bits,
 					MIN_L2_BITS, MAX_L2_BITS);
-	if (crypt_method == 1)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"it is encrypted with AES, which is not supported");
-	if (crypt_method != 0)
+	if (crypt_method > CRYPT_AES)
 		return imgfmt_error_set(reterr, -EINVAL,
 					"encryption method %" PRIu32 " does not exist", crypt_method);
 	if (size <= 1 || size > INT64_MAX)
@@ -147,7 +147,6 @@ static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_optio
 	uint8_t header[HEADER_LENGTH];
 	int r;
 
-	(void)options;
 	q->file = image->file;
 	r = hostfile_size(q->file, &q->file_size);
 	if (r == 0)
@@ -163,9 +162,11 @@ static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_optio
 	r = check_l1_table(q, get_be64(header + AT_SIZE), reterr);
 	if (r == 0)
 		r = read_backing_name(image, q, header, reterr);
+	if (r == 0 && get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES)
+		r = aes_open(q->file, options, &q->aes, reterr);
 	if (r < 0)
 		return r;
-	image->granule = UINT64_C(1) << q->cluster_bits;
+	image->granule = image->unit = UINT64_C(1) << q->cluster_bits;
 	/* QEMU counts whole sectors, and leaves off what is less than one. */
 	image->size = align_down(get_be64(header + AT_SIZE), SECTOR_SIZE);
 	return 0;
@@ -275,12 +276,15 @@ static int qcow1_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t
 		r = locate(q, found.entries[0], guest_offset, extent.length, &extent.host_offset);
 		if (r < 0)
 			return r;
+		/* libqcow finds the bytes by itself; that they are there is known now. */
+		if (q->aes)
+			extent.kind = DRIVER_ENCODED;
 	}
 	*ret = extent;
 	return 0;
 }
 
-/* ---- compressed clusters ---- */
+/* ---- compressed and encrypted clusters ---- */
 
 /* Inflate the cluster that @entry describes; @stream has room for a cluster too. */
 static int read_compressed(const struct qcow1 *q, uint64_t entry, uint8_t *stream, uint8_t *cluster)
@@ -319,13 +323,19 @@ static int qcow1_read_encoded(struct imgfmt_image *image, void *buffer, size_t c
 		r = look_up(q, guest_offset, 1, &found, &unallocated);
 		if (r < 0)
 			return r;
-		/* map called it compressed, and nobody writes here. */
-		if (found.count == 0 || kind_of(found.entries[0]) != DRIVER_ENCODED)
+		/* map called it encoded, and nobody writes here. */
+		if (found.count == 0)
 			return -EUCLEAN;
-		r = read_compressed(q, found.entries[0], space, space + cluster_size);
+		/* A compressed cluster is not encrypted, whatever the header says. */
+		if (kind_of(found.entries[0]) == DRIVER_ENCODED) {
+			r = read_compressed(q, found.entries[0], space, space + cluster_size);
+			if (r == 0)
+				memcpy(bytes, space + cluster_size + into, length);
+		} else {
+			r = aes_read(q->aes, bytes, length, guest_offset);
+		}
 		if (r < 0)
 			return r;
-		memcpy(bytes, space + cluster_size + into, length);
 		bytes += length;
 		guest_offset += length;
 		count -= length;
@@ -338,6 +348,14 @@ static void qcow1_describe(struct imgfmt_image *image, struct imgfmt_info *info)
 	const struct qcow1 *q = image->state;
 
 	info->cluster_size = UINT64_C(1) << q->cluster_bits;
+	info->encryption = q->aes ? "aes" : NULL;
+}
+
+static void qcow1_close(struct imgfmt_image *image)
+{
+	struct qcow1 *q = image->state;
+
+	aes_close(q->aes);
 }
 
 const struct imgfmt_driver imgfmt_qcow1_driver = {
@@ -346,6 +364,7 @@ const struct imgfmt_driver imgfmt_qcow1_driver = {
 	.state_size = sizeof(struct qcow1),
 	.probe = qcow1_probe,
 	.open = qcow1_open,
+	.close = qcow1_close,
 	.map = qcow1_map,
 	.read_encoded = qcow1_read_encoded,
 	.describe = qcow1_describe,

@@ -273,6 +273,13 @@ static void test_read_only(void)
 }
 
 /* Header fields that are refused, and how. */
+/* There is no passphrase here; and without libqcow none would help. */
+#ifdef HAVE_LIBQCOW
+#define AES_REFUSAL (-EACCES)
+#else
+#define AES_REFUSAL (-ENOTSUP)
+#endif
+
 static const struct {
 	uint64_t offset, value;
 	unsigned int bytes;
@@ -283,7 +290,7 @@ static const struct {
 	{ 32, 17, 1, -EINVAL, "cluster_bits is 17" },
 	{ 33, 5, 1, -EINVAL, "l2_bits is 5" },
 	{ 33, 14, 1, -EINVAL, "l2_bits is 14" },
-	{ 39, 1, 1, -ENOTSUP, "encrypted with AES" },
+	{ 39, 1, 1, AES_REFUSAL, "encrypted with AES" },
 	{ 39, 2, 1, -EINVAL, "encryption method 2" },
 	{ 24, 1, 8, -EINVAL, "disk of 1 bytes" },
 	{ 24, UINT64_MAX, 8, -EINVAL, "disk of 18446744073709551615 bytes" },

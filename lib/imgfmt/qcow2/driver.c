@@ -49,9 +49,6 @@ static int read_header(struct qcow2 *q, struct imgfmt_error *reterr)
 /* What the header says is well-formed, but we cannot serve it. */
 static int check_supported(const struct qcow2_header *header, struct imgfmt_error *reterr)
 {
-	if (header->crypt_method == QCOW2_CRYPT_AES)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"it is encrypted with AES, which is not supported");
 	if (header->crypt_method == QCOW2_CRYPT_LUKS)
 		return imgfmt_error_set(reterr, -ENOTSUP,
 					"it is encrypted with LUKS, which is not supported");
@@ -98,11 +95,13 @@ static int check_condition(struct qcow2 *q, struct imgfmt_error *reterr)
 			imgfmt_warn(q->image, "%s: is marked corrupt: what it shows may be wrong", path);
 		return 0;
 	}
+	if (header->crypt_method != QCOW2_CRYPT_NONE)
+		return imgfmt_error_set(reterr, -EROFS, "encrypted images can only be read");
 	if (header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT)
-		return imgfmt_error_set(reterr, -EROFS,
+		return imgfmt_error_set(reterr, -EUCLEAN,
 					"it is marked corrupt: look at it with --read-only, or repair it with 'qemu-img check -r all'");
 	if (header->incompatible & QCOW2_INCOMPATIBLE_DIRTY)
-		return imgfmt_error_set(reterr, -EROFS,
+		return imgfmt_error_set(reterr, -EUCLEAN,
 					"it was not closed properly, and its refcounts may be wrong: look at it with --read-only, or repair it with 'qemu-img check -r all'");
 	if (header->autoclear & QCOW2_AUTOCLEAR_BITMAPS) {
 		char names[256] = "";
@@ -151,6 +150,18 @@ static int init_state(struct qcow2 *q, const struct imgfmt_open_options *options
 	return 0;
 }
 
+static int open_encryption(struct qcow2 *q, const struct imgfmt_open_options *options,
+			   struct imgfmt_error *reterr)
+{
+	if (q->header.crypt_method == QCOW2_CRYPT_NONE)
+		return 0;
+	/* libqcow knows only the active L1 table. */
+	if (options->snapshot)
+		return imgfmt_error_set(reterr, -ENOTSUP,
+					"internal snapshots of encrypted images are not supported");
+	return aes_open(q->file, options, &q->aes, reterr);
+}
+
 static int open_checked(struct qcow2 *q, const struct imgfmt_open_options *options,
 			struct imgfmt_error *reterr)
 {
@@ -171,9 +182,14 @@ static int open_checked(struct qcow2 *q, const struct imgfmt_open_options *optio
 	r = check_condition(q, reterr);
 	if (r < 0)
 		return r;
-	r = init_state(q, options, reterr);
+	r = open_encryption(q, options, reterr);
 	if (r < 0)
 		return r;
+	r = init_state(q, options, reterr);
+	if (r < 0) {
+		aes_close(q->aes);
+		return r;
+	}
 	describe_to_core(q);
 	return 0;
 }
@@ -199,6 +215,7 @@ static void close_image(struct imgfmt_image *image)
 {
 	struct qcow2 *q = qcow2_of(image);
 
+	aes_close(q->aes);
 	cache_finish(&q->cache);
 	quarantine_finish(&q->unlinked);
 	quarantine_finish(&q->waiting.freed);
@@ -234,6 +251,7 @@ static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 	const struct qcow2_header *header = &q->header;
 
 	info->cluster_size = q->geometry.cluster_size;
+	info->encryption = q->aes ? "aes" : NULL;
 	add_feature(info, "compat", "%s", header->version == 2 ? "0.10" : "1.1");
 	add_feature(info, "compression type", "%s",
 		    header->compression_type == QCOW2_COMPRESSION_ZSTD ? "zstd" : "zlib");
@@ -259,7 +277,7 @@ const struct imgfmt_driver imgfmt_qcow2_driver = {
 	.open = open_image,
 	.close = close_image,
 	.map = qcow2_map,
-	.read_encoded = qcow2_read_compressed,
+	.read_encoded = qcow2_read_encoded,
 	.write_begin = qcow2_write_begin,
 	.write_end = qcow2_write_end,
 	.zero = qcow2_zero,

@@ -61,7 +61,9 @@ static struct driver_extent to_extent(const struct qcow2 *q, const struct mapped
 		.length = mapped->length,
 	};
 
-	if (extent.kind == DRIVER_DATA) {
+	if (extent.kind == DRIVER_DATA && q->aes) {
+		extent.kind = DRIVER_ENCODED;
+	} else if (extent.kind == DRIVER_DATA) {
 		extent.file = qcow2_data(q);
 		extent.host_offset = mapped->host_offset;
 	}

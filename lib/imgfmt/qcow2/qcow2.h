@@ -22,6 +22,7 @@
  */
 #pragma once
 
+#include "../aes.h"
 #include "../image.h"
 #include "cache.h"
 #include "entry.h"
@@ -53,6 +54,7 @@ struct qcow2 {
 	struct hostfile *file; /* the image file */
 	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
 	struct qcow2_geometry geometry;
+	struct aes *aes;             /* NULL unless encrypted */
 	bool has_backing;            /* what is unallocated may read as something */
 	uint64_t snapshots_length;   /* bytes of the snapshot table */
 
@@ -239,7 +241,7 @@ int qcow2_start_writing(struct qcow2 *q);
 /* Write fields of the header and make them durable. @offset and @count name bytes of it. */
 int qcow2_write_header(struct qcow2 *q, const uint8_t *bytes, size_t count, uint64_t offset);
 
-/* ---- write.c, zero.c, compressed.c, resize.c: see driver.h ---- */
+/* ---- write.c, zero.c, encoded.c, resize.c: see driver.h ---- */
 
 int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		      struct driver_write *ret);
@@ -260,8 +262,9 @@ int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t lengt
  */
 int qcow2_drop_clusters(struct qcow2 *q, struct run guest_clusters);
 
-int qcow2_read_compressed(struct imgfmt_image *image, void *buffer, size_t count,
-			  uint64_t guest_offset);
+/* Compressed clusters, and in an encrypted image all that hold data. */
+int qcow2_read_encoded(struct imgfmt_image *image, void *buffer, size_t count,
+		       uint64_t guest_offset);
 
 int qcow2_truncate(struct imgfmt_image *image, uint64_t size);
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the bytes in the file to those they stand for: compressed clusters, and encrypted ones. A
+ * compressed cluster is never encrypted, whatever the header says.
+ */
+#include "qcow2.h"
+#include "zstd.h"
+
+#include "../inflate.h"
+#include "cleanup.h"
+#include "lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long the stream is is known only to a sector, so bytes may be left over. */
+static int decompress(const struct qcow2 *q, const uint8_t *stream, size_t stream_length,
+		      uint8_t *cluster, size_t cluster_size)
+{
+	if (q->header.compression_type == QCOW2_COMPRESSION_ZSTD)
+		return zstd_decompress_cluster(stream, stream_length, cluster, cluster_size);
+	return inflate_cluster(stream, stream_length, cluster, cluster_size);
+}
+
+static int look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret)
+{
+	LOCKED(&q->meta);
+
+	return qcow2_look_up(q, guest_offset, count, ret);
+}
+
+/* Read part of one compressed cluster, from @into bytes behind its start on. */
+static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, size_t into, void *buffer,
+			size_t count)
+{
+	size_t cluster_size = (size_t)q->geometry.cluster_size;
+	_cleanup_free_ uint8_t *stream = malloc(entry->compressed_length);
+	_cleanup_free_ uint8_t *cluster = NULL;
+	uint8_t *target = buffer;
+	int r;
+
+	if (count < cluster_size)
+		target = cluster = malloc(cluster_size);
+	if (!stream || !target)
+		return -ENOMEM;
+	/* The last sector may be cut off by the end of the file: that reads as zeroes. */
+	r = hostfile_read(q->file, stream, entry->compressed_length, entry->host_offset);
+	if (r == 0)
+		r = decompress(q, stream, entry->compressed_length, target, cluster_size);
+	if (r == 0 && target != buffer)
+		memcpy(buffer, target + into, count);
+	return r;
+}
+
+/* Read the start of a range, as far as it is stored in one way. Sets *ret to how far that is. */
+static int read_some(struct qcow2 *q, void *buffer, size_t count, uint64_t guest_offset,
+		     size_t *ret)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t subclusters = subclusters_touched(geometry, guest_offset, count);
+	uint64_t into = into_cluster(geometry, guest_offset);
+	struct l2_entry entry;
+	int r;
+
+	r = look_up(q, guest_offset, &subclusters, &entry);
+	if (r < 0)
+		return r;
+	*ret = (size_t)min_u64(count, (subclusters << geometry->subcluster_bits) -
+					      into_subcluster(geometry, guest_offset));
+	if (entry.kind == SUBCLUSTER_COMPRESSED) {
+		*ret = (size_t)min_u64(count, geometry->cluster_size - into);
+		return read_compressed(q, &entry, (size_t)into, buffer, *ret);
+	}
+	if (entry.kind == SUBCLUSTER_NORMAL && q->aes)
+		return aes_read(q->aes, buffer, *ret, guest_offset);
+	/* Somebody has written there since map was asked. */
+	return -EAGAIN;
+}
+
+int qcow2_read_encoded(struct imgfmt_image *image, void *buffer, size_t count,
+		       uint64_t guest_offset)
+{
+	struct qcow2 *q = qcow2_of(image);
+	uint8_t *bytes = buffer;
+
+	while (count > 0) {
+		size_t length;
+		int r;
+
+		r = read_some(q, bytes, count, guest_offset, &length);
+		if (r < 0)
+			return r;
+		bytes += length;
+		guest_offset += length;
+		count -= length;
+	}
+	return 0;
+}
