@@ -76,9 +76,10 @@ static int prime(struct session *session)
 		return -errno;
 	/* the kernel now believes that the file has changed; at first it has not */
 	if (!inode->usable) {
-		struct timespec times[2] = { inode->attributes.st_atim, inode->attributes.st_mtim };
+		struct stat st;
 
-		if (utimensat(AT_FDCWD, path, times, 0) < 0)
+		export_get_attributes(inode, &st);
+		if (utimensat(AT_FDCWD, path, (struct timespec[]){ st.st_atim, st.st_mtim }, 0) < 0)
 			return -errno;
 	}
 	return 0;
