@@ -142,6 +142,7 @@ static int init_state(struct qcow2 *q, const struct imgfmt_open_options *options
 	r = cache_init(&q->cache, q->file, q->geometry.slice_size, cache_size);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "out of memory");
+	inflated_init(&q->inflated, (size_t)q->geometry.cluster_size);
 	q->fresh_from = host_size;
 	list_init(&q->allocations);
 	pthread_mutex_init(&q->flushing, NULL);
@@ -216,6 +217,7 @@ static void close_image(struct imgfmt_image *image)
 	struct qcow2 *q = qcow2_of(image);
 
 	aes_close(q->aes);
+	inflated_finish(&q->inflated);
 	cache_finish(&q->cache);
 	quarantine_finish(&q->unlinked);
 	quarantine_finish(&q->waiting.freed);

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* How long the stream is is known only to a sector, so bytes may be left over. */
 static int decompress(const struct qcow2 *q, const uint8_t *stream, size_t stream_length,
@@ -30,27 +29,38 @@ static int look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, stru
 	return qcow2_look_up(q, guest_offset, count, ret);
 }
 
-/* Read part of one compressed cluster, from @into bytes behind its start on. */
-static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, size_t into, void *buffer,
-			size_t count)
+/* What it takes to make a cluster. */
+struct compressed {
+	const struct qcow2 *q;
+	const struct l2_entry *entry;
+};
+
+static int make_cluster(void *userdata, uint8_t *cluster)
 {
-	size_t cluster_size = (size_t)q->geometry.cluster_size;
-	_cleanup_free_ uint8_t *stream = malloc(entry->compressed_length);
-	_cleanup_free_ uint8_t *cluster = NULL;
-	uint8_t *target = buffer;
+	const struct compressed *compressed = userdata;
+	const struct qcow2 *q = compressed->q;
+	size_t length = compressed->entry->compressed_length;
+	_cleanup_free_ uint8_t *stream = malloc(length);
 	int r;
 
-	if (count < cluster_size)
-		target = cluster = malloc(cluster_size);
-	if (!stream || !target)
+	if (!stream)
 		return -ENOMEM;
 	/* The last sector may be cut off by the end of the file: that reads as zeroes. */
-	r = hostfile_read(q->file, stream, entry->compressed_length, entry->host_offset);
-	if (r == 0)
-		r = decompress(q, stream, entry->compressed_length, target, cluster_size);
-	if (r == 0 && target != buffer)
-		memcpy(buffer, target + into, count);
-	return r;
+	r = hostfile_read(q->file, stream, length, compressed->entry->host_offset);
+	return r < 0 ? r : decompress(q, stream, length, cluster, (size_t)q->geometry.cluster_size);
+}
+
+/* Read part of one compressed cluster, from @into bytes behind its start on. */
+static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, size_t into, void *buffer,
+			   size_t count)
+{
+	struct compressed compressed = { q, entry };
+	const struct inflated_source source = { make_cluster, &compressed };
+
+	/* Nobody comes back for the rest of it: it need not be kept. */
+	if (count == q->geometry.cluster_size)
+		return make_cluster(&compressed, buffer);
+	return inflated_read(&q->inflated, entry->host_offset, into, buffer, count, &source);
 }
 
 /* Read the start of a range, as far as it is stored in one way. Sets *ret to how far that is. */

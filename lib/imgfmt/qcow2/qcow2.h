@@ -28,6 +28,7 @@
 #include "entry.h"
 #include "geometry.h"
 #include "header.h"
+#include "inflated.h"
 
 #include <pthread.h>
 
@@ -54,6 +55,7 @@ struct qcow2 {
 	struct hostfile *file; /* the image file */
 	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
 	struct qcow2_geometry geometry;
+	struct inflated_cache inflated;
 	struct aes *aes;             /* NULL unless encrypted */
 	bool has_backing;            /* what is unallocated may read as something */
 	uint64_t snapshots_length;   /* bytes of the snapshot table */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A small cache of decompressed clusters; see inflated.h. */
+#include "inflated.h"
+
+#include "lock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the cache may take, in bytes; but never fewer clusters than this. */
+#define CACHE_SIZE   ((size_t)1 << 20)
+#define MIN_CLUSTERS 4
+
+struct inflated {
+	struct list link;
+	uint64_t host_offset;
+	unsigned int users; /* who copies from it, or waits for it */
+	bool ready;
+	int r;              /* once ready: how making it went */
+	uint8_t data[];
+};
+
+void inflated_init(struct inflated_cache *cache, size_t cluster_size)
+{
+	*cache = (struct inflated_cache){ .cluster_size = cluster_size };
+	cache->limit = CACHE_SIZE / cluster_size;
+	if (cache->limit < MIN_CLUSTERS)
+		cache->limit = MIN_CLUSTERS;
+	list_init(&cache->clusters);
+	pthread_mutex_init(&cache->mutex, NULL);
+	pthread_cond_init(&cache->ready, NULL);
+}
+
+static void drop(struct inflated_cache *cache, struct inflated *inflated)
+{
+	list_remove(&inflated->link);
+	cache->count--;
+	free(inflated);
+}
+
+void inflated_finish(struct inflated_cache *cache)
+{
+	list_for_each_safe(link, &cache->clusters)
+		drop(cache, list_entry(link, struct inflated, link));
+	assert(cache->count == 0);
+	pthread_cond_destroy(&cache->ready);
+	pthread_mutex_destroy(&cache->mutex);
+}
+
+/* Keep to the limit, as far as clusters are not in use. */
+static void evict(struct inflated_cache *cache)
+{
+	struct list *link = cache->clusters.prev;
+
+	while (cache->count > cache->limit && link != &cache->clusters) {
+		struct inflated *inflated = list_entry(link, struct inflated, link);
+
+		link = link->prev;
+		if (inflated->users == 0)
+			drop(cache, inflated);
+	}
+}
+
+static struct inflated *find(struct inflated_cache *cache, uint64_t host_offset)
+{
+	list_for_each(link, &cache->clusters) {
+		struct inflated *inflated = list_entry(link, struct inflated, link);
+
+		if (inflated->host_offset == host_offset)
+			return inflated;
+	}
+	return NULL;
+}
+
+static struct inflated *add(struct inflated_cache *cache, uint64_t host_offset)
+{
+	struct inflated *inflated = malloc(sizeof(*inflated) + cache->cluster_size);
+
+	if (!inflated)
+		return NULL;
+	*inflated = (struct inflated){ .host_offset = host_offset };
+	list_prepend(&cache->clusters, &inflated->link);
+	cache->count++;
+	return inflated;
+}
+
+/* Get the cluster, for one more user. *ret_make: it is new, and this user must make it. */
+static struct inflated *get(struct inflated_cache *cache, uint64_t host_offset, bool *ret_make)
+{
+	LOCKED(&cache->mutex);
+	struct inflated *inflated = find(cache, host_offset);
+
+	*ret_make = !inflated;
+	if (!inflated)
+		inflated = add(cache, host_offset);
+	if (!inflated)
+		return NULL;
+	inflated->users++;
+	list_remove(&inflated->link);
+	list_prepend(&cache->clusters, &inflated->link);
+	evict(cache);
+	return inflated;
+}
+
+static void finish_making(struct inflated_cache *cache, struct inflated *inflated, int r)
+{
+	LOCKED(&cache->mutex);
+
+	inflated->r = r;
+	inflated->ready = true;
+	pthread_cond_broadcast(&cache->ready);
+}
+
+static int wait_until_ready(struct inflated_cache *cache, struct inflated *inflated)
+{
+	LOCKED(&cache->mutex);
+
+	while (!inflated->ready)
+		pthread_cond_wait(&cache->ready, &cache->mutex);
+	return inflated->r;
+}
+
+static void put(struct inflated_cache *cache, struct inflated *inflated)
+{
+	LOCKED(&cache->mutex);
+
+	inflated->users--;
+	/* What could not be made is tried again by who asks next. */
+	if (inflated->users == 0 && inflated->r < 0)
+		drop(cache, inflated);
+	evict(cache);
+}
+
+int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
+		  size_t count, const struct inflated_source *source)
+{
+	struct inflated *inflated;
+	bool make;
+	int r;
+
+	inflated = get(cache, host_offset, &make);
+	if (!inflated)
+		return -ENOMEM;
+	if (make)
+		finish_making(cache, inflated,
+			      source->inflate(source->userdata, inflated->data));
+	r = wait_until_ready(cache, inflated);
+	if (r == 0)
+		memcpy(buffer, inflated->data + into, count);
+	put(cache, inflated);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A small cache of decompressed clusters, for readers that want a cluster in several pieces.
+ *
+ * A cluster is known by where its compressed bytes lie. We write no compressed clusters, so what
+ * lies there stays what it is as long as anybody may ask for it (I5), and nothing in the cache ever
+ * becomes invalid.
+ *
+ * Bounded by bytes; safe to use from many threads. Who finds a cluster being decompressed waits.
+ */
+#pragma once
+
+#include "list.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct inflated_cache {
+	pthread_mutex_t mutex; /* the last lock to be taken */
+	pthread_cond_t ready;
+	struct list clusters;  /* struct inflated, the one used last in front */
+	size_t count, limit;
+	size_t cluster_size;
+};
+
+void inflated_init(struct inflated_cache *cache, size_t cluster_size);
+void inflated_finish(struct inflated_cache *cache);
+
+/* Makes the cluster at @host_offset: fills @cluster, cluster_size bytes. Returns 0 or -errno. */
+struct inflated_source {
+	int (*inflate)(void *userdata, uint8_t *cluster);
+	void *userdata;
+};
+
+/* Copy @count bytes from @into bytes behind the start of a cluster, which @source makes if need be. */
+int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
+		  size_t count, const struct inflated_source *source);
