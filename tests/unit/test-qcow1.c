@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * QCOW version 1: images built by hand, whole and damaged, and images that qemu-img wrote where
- * that is installed.
- */
+/* QCOW version 1: images built by hand, whole and damaged. */
 #include "test.h"
 
 #include "bytes.h"
@@ -13,13 +10,13 @@
 #include <zlib.h>
 
 /* Where things lie in an image built by hand. */
-#define L1_AT	   0x200
-#define NAME_AT	   0x100
-#define L2_AT	   UINT64_C(0x10000)
+#define L1_AT       0x200
+#define NAME_AT     0x100
+#define L2_AT       UINT64_C(0x10000)
 #define CLUSTERS_AT UINT64_C(0x80000)
-#define SLOT	   UINT64_C(0x20000) /* of each cluster; more than the largest */
+#define SLOT        UINT64_C(0x20000) /* of each cluster; more than the largest */
 
-/* The first clusters of the disk; the rest is unallocated, apart from the last one (plain, 'l'). */
+/* The first clusters of the disk; the rest is unallocated, but for two: see expected(). */
 static const struct {
 	char content;
 	bool compressed;
@@ -43,7 +40,8 @@ static size_t cluster_size(const struct shape *shape)
 /* Three L2 tables' worth of clusters, the middle table missing, the last one not full. */
 static uint64_t disk_size(const struct shape *shape)
 {
-	return (UINT64_C(2) << (shape->l2_bits + shape->cluster_bits)) + 2 * cluster_size(shape) + 512;
+	return (UINT64_C(2) << (shape->l2_bits + shape->cluster_bits)) + 2 * cluster_size(shape) +
+	       512;
 }
 
 static void put(int fd, const void *bytes, size_t count, uint64_t offset)
@@ -69,19 +67,37 @@ static uint64_t l2_at(unsigned int l1_index)
 	return L2_AT + l1_index * SLOT;
 }
 
+/* Deflate @count bytes of @content; with Z_SYNC_FLUSH the stream does not end there. */
+static size_t deflate_bytes(char content, size_t count, int flush, uint8_t *out)
+{
+	uint8_t in[65536];
+	z_stream z = {
+		.next_in = in, .avail_in = (uInt)count, .next_out = out, .avail_out = 65536
+	};
+
+	memset(in, content, count);
+	CHECK(deflateInit2(&z, 9, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+	CHECK(deflate(&z, flush) == (flush == Z_FINISH ? Z_STREAM_END : Z_OK));
+	CHECK(z.avail_in == 0);
+	deflateEnd(&z);
+	return z.total_out;
+}
+
+/* The L2 entry of a compressed cluster. */
+static uint64_t compressed_at(const struct shape *shape, uint64_t offset, size_t length)
+{
+	return UINT64_C(1) << 63 | (uint64_t)length << (63 - shape->cluster_bits) | offset;
+}
+
 /* Write @count bytes of @content, deflated, and return the L2 entry for them. */
 static uint64_t put_deflated(int fd, const struct shape *shape, char content, size_t count,
 			     uint64_t offset)
 {
-	uint8_t in[65536], out[65536];
-	z_stream z = { .next_in = in, .avail_in = (uInt)count, .next_out = out, .avail_out = 65536 };
+	uint8_t out[65536];
+	size_t length = deflate_bytes(content, count, Z_FINISH, out);
 
-	memset(in, content, count);
-	CHECK(deflateInit2(&z, 9, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-	CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
-	deflateEnd(&z);
-	put(fd, out, z.total_out, offset);
-	return UINT64_C(1) << 63 | (uint64_t)z.total_out << (63 - shape->cluster_bits) | offset;
+	put(fd, out, length, offset);
+	return compressed_at(shape, offset, length);
 }
 
 static void put_cluster(int fd, const struct shape *shape, unsigned int i)
@@ -118,6 +134,11 @@ static int make_image(const struct shape *shape, const char *backing)
 	put(fd, header, sizeof(header), 0);
 	put_number(fd, l2_at(0), L1_AT);
 	put_number(fd, l2_at(2), L1_AT + 16);
+	/* The last entry of the first L2 table; what lies behind would go on well, and is none. */
+	put_number(fd, slot_at(8), l2_at(0) + (UINT64_C(8) << shape->l2_bits) - 8);
+	put_number(fd, slot_at(8) + cluster_size(shape),
+		   l2_at(0) + (UINT64_C(8) << shape->l2_bits));
+	put(fd, "x", 1, slot_at(8) + cluster_size(shape));
 	CHECK(ftruncate(fd, (off_t)slot_at(10)) == 0);
 	for (unsigned int i = 0; i < LAYOUT_LENGTH; i++)
 		if (layout[i].slot)
@@ -132,7 +153,9 @@ static int open_error(int fd, struct imgfmt_error *reterr, struct imgfmt_image *
 		      const struct imgfmt_gate *gate)
 {
 	const struct imgfmt_open_options options = {
-		.path = "test.qcow", .read_only = true, .gate = gate,
+		.path = "test.qcow",
+		.read_only = true,
+		.gate = gate,
 	};
 
 	return imgfmt_open(test_reopen(fd, O_RDONLY), &options, ret, reterr);
@@ -155,6 +178,8 @@ static char expected(const struct shape *shape, uint64_t offset, char below)
 
 	if (offset >= disk_size(shape) - 512)
 		return 'l';
+	if (cluster == (UINT64_C(1) << shape->l2_bits) - 1)
+		return 'h';
 	if (cluster < LAYOUT_LENGTH && layout[cluster].slot)
 		return layout[cluster].content;
 	return below;
@@ -187,7 +212,7 @@ static void check_reads(struct imgfmt_image *image, const struct shape *shape, c
 		check_range(image, shape, i * size + 1, 3, below);
 		check_range(image, shape, (i + 1) * size - 2, 5, below);
 	}
-	check_range(image, shape, table - 1000, size, below);
+	check_range(image, shape, table - size - 5, 3 * size, below);
 	check_range(image, shape, 2 * table - 5, 2 * size + 512 + 5, below);
 }
 
@@ -196,7 +221,8 @@ static void check_status(struct imgfmt_image *image, uint64_t offset, bool data,
 	bool found_data;
 	uint64_t found;
 
-	CHECK_EQUAL(imgfmt_status(image, offset, imgfmt_size(image) - offset, &found_data, &found), 0);
+	CHECK_EQUAL(imgfmt_status(image, offset, imgfmt_size(image) - offset, &found_data, &found),
+		    0);
 	CHECK_EQUAL(found_data, data);
 	CHECK_EQUAL(found, length);
 }
@@ -314,8 +340,8 @@ static void test_bad_headers(void)
 		put(fd, bytes, bad_headers[i].bytes, bad_headers[i].offset);
 		r = open_error(fd, &error, &image, NULL);
 		if (r != bad_headers[i].r || !strstr(error.text, bad_headers[i].words))
-			test_failed(__FILE__, __LINE__, "header %zu: %d '%s' in place of %d '%s'", i, r,
-				    error.text, bad_headers[i].r, bad_headers[i].words);
+			test_failed(__FILE__, __LINE__, "header %zu: %d '%s' in place of %d '%s'",
+				    i, r, error.text, bad_headers[i].r, bad_headers[i].words);
 		close(fd);
 	}
 }
@@ -339,6 +365,8 @@ static void check_damaged(int fd, unsigned int cluster)
 static void test_damage(void)
 {
 	uint64_t end = slot_at(10);
+	uint8_t stream[65536];
+	size_t length;
 	char byte;
 	int fd;
 
@@ -348,7 +376,7 @@ static void test_damage(void)
 		put_number(fd, (uint64_t[]){ end, end - 2048, end - 4097 }[i], l2_at(0) + 2 * 8);
 		check_damaged(fd, 2);
 	}
-	/* Compressed ones: too little data, nonsense, beyond the end. */
+	/* Compressed ones: too little data, nonsense, nonsense behind the data, over the end. */
 	fd = make_image(&usual, NULL);
 	put_number(fd, put_deflated(fd, &usual, 'd', 4095, slot_at(5)), l2_at(0) + 3 * 8);
 	check_damaged(fd, 3);
@@ -356,7 +384,15 @@ static void test_damage(void)
 	put(fd, "\xff", 1, slot_at(5) + 3);
 	check_damaged(fd, 3);
 	fd = make_image(&usual, NULL);
-	put_number(fd, UINT64_C(1) << 63 | UINT64_C(16) << 51 | (end - 15), l2_at(0) + 3 * 8);
+	length = deflate_bytes('d', 4096, Z_SYNC_FLUSH, stream);
+	stream[length++] = 0x07; /* a last block of a type that does not exist */
+	put(fd, stream, length, slot_at(5));
+	put_number(fd, compressed_at(&usual, slot_at(5), length), l2_at(0) + 3 * 8);
+	check_damaged(fd, 3);
+	fd = make_image(&usual, NULL);
+	length = deflate_bytes('d', 4096, Z_FINISH, stream);
+	put(fd, stream, length, end - length);
+	put_number(fd, compressed_at(&usual, end - length, length + 1), l2_at(0) + 3 * 8);
 	check_damaged(fd, 3);
 	/* An L2 table that goes beyond the end. */
 	fd = make_image(&usual, NULL);
@@ -371,122 +407,12 @@ static void test_damage(void)
 	close(fd);
 }
 
-/* ---- qemu-img ---- */
-
-/* Something of everything: zeroes, text, noise, in pieces of all lengths. */
-static void make_source(const char *path)
+int main(void)
 {
-	size_t size = 3 * 1024 * 1024 + 512, at = 0;
-	uint8_t *bytes = calloc(1, size);
-	unsigned int seed = 1;
-	FILE *file;
-
-	CHECK(bytes);
-	while (at < size) {
-		size_t length = (size_t)rand_r(&seed) % 20000 + 1;
-		int kind = rand_r(&seed) % 3;
-
-		for (size_t i = 0; i < length && at < size; i++, at++)
-			bytes[at] = kind == 0 ? 0 : kind == 1 ? (uint8_t)(i % 77) : (uint8_t)rand_r(&seed);
-	}
-	file = fopen(path, "w");
-	CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
-	free(bytes);
-}
-
-static int directory_gate_open(void *userdata, const struct imgfmt_reference *reference,
-			       int *ret_fd, char **ret_path, struct imgfmt_error *reterr)
-{
-	(void)userdata;
-	*ret_fd = open(reference->name, O_RDONLY | O_CLOEXEC);
-	*ret_path = strdup(reference->name);
-	return *ret_fd < 0 ? imgfmt_error_set(reterr, -errno, "cannot open") : 0;
-}
-
-/* Is what we read, in pieces of @step bytes, what qemu-img reads from the image? */
-static void compare(const char *name, const char *raw, size_t step)
-{
-	const struct imgfmt_gate gate = { directory_gate_open, NULL };
-	int fd = open(name, O_RDONLY | O_CLOEXEC), reference = open(raw, O_RDONLY | O_CLOEXEC);
-	char *ours = malloc(step), *theirs = malloc(step);
-	struct imgfmt_image *image;
-
-	CHECK(fd >= 0 && reference >= 0 && ours && theirs);
-	image = open_image(fd, &gate);
-	CHECK_EQUAL(lseek(reference, 0, SEEK_END), imgfmt_size(image));
-	for (uint64_t at = 0; at < imgfmt_size(image); at += step) {
-		size_t count = imgfmt_size(image) - at < step ? (size_t)(imgfmt_size(image) - at) : step;
-
-		CHECK_EQUAL(imgfmt_read(image, ours, count, at), 0);
-		CHECK(pread(reference, theirs, count, (off_t)at) == (ssize_t)count);
-		if (memcmp(ours, theirs, count) != 0)
-			test_failed(__FILE__, __LINE__, "%s differs from 0x%" PRIx64 " on", name, at);
-	}
-	imgfmt_close(image);
-	free(ours);
-	free(theirs);
-	close(fd);
-	close(reference);
-}
-
-static void run(const char *command)
-{
-	if (system(command) != 0)
-		test_failed(__FILE__, __LINE__, "failed: %s", command);
-}
-
-static void test_qemu(void)
-{
-	static const char *const names[] = { "plain", "compressed", "over" };
-
-	make_source("source");
-	run("qemu-img convert -f raw -O qcow source plain");
-	/* QEMU 7.2 exits with an error here after having written everything. */
-	if (system("qemu-img convert -c -f raw -O qcow source compressed") != 0)
-		run("qemu-img compare -q -f raw -F qcow source compressed");
-	run("qemu-io -f qcow -c 'write -P 9 70000 5000' -c 'write -P 8 2m 70000' compressed >out");
-	run("qemu-img create -q -f qcow -b compressed -F qcow over");
-	run("qemu-io -f qcow -c 'write -P 7 0 1000' -c 'write -P 6 100k 1' over >out");
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		char command[100];
-
-		snprintf(command, sizeof(command), "qemu-img convert -f qcow -O raw %s reference",
-			 names[i]);
-		run(command);
-		compare(names[i], "reference", 1000);
-		compare(names[i], "reference", 1000000);
-	}
-}
-
-/* Run in a child, so that the directory goes away however it ends. */
-static int test_qemu_in_directory(void)
-{
-	char directory[] = "/tmp/imgfuse-test-XXXXXX", command[100];
-	int r;
-
-	CHECK(mkdtemp(directory));
-	snprintf(command, sizeof(command), "cd %s && exec /proc/%d/exe --qemu", directory,
-		 (int)getpid());
-	r = system(command);
-	snprintf(command, sizeof(command), "rm -r %s", directory);
-	run(command);
-	return r;
-}
-
-int main(int argc, char **argv)
-{
-	if (argc > 1 && strcmp(argv[1], "--qemu") == 0) {
-		test_qemu();
-		return 0;
-	}
 	test_shapes();
 	test_backing();
 	test_read_only();
 	test_bad_headers();
 	test_damage();
-	if (system("qemu-img --version >/dev/null 2>&1") != 0) {
-		printf("qemu-img is not installed: not tried with its images\n");
-		return 0;
-	}
-	return test_qemu_in_directory() == 0 ? 0 : 1;
+	return 0;
 }
