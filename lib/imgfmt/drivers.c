@@ -5,16 +5,11 @@
 #include <string.h>
 
 const struct imgfmt_driver *const imgfmt_drivers[] = {
-	&imgfmt_qcow2_driver,
-	&imgfmt_qcow1_driver,
-	&imgfmt_vmdk_driver,
-	&imgfmt_vhdx_driver,
-	&imgfmt_vpc_driver,
-	&imgfmt_vdi_driver,
-	&imgfmt_qed_driver,
-	&imgfmt_parallels_driver,
-	&imgfmt_raw_driver,
-	NULL,
+	&imgfmt_qcow2_driver, &imgfmt_qcow1_driver,
+	&imgfmt_vmdk_driver,  &imgfmt_vhdx_driver,
+	&imgfmt_vpc_driver,   &imgfmt_vdi_driver,
+	&imgfmt_qed_driver,   &imgfmt_parallels_driver,
+	&imgfmt_raw_driver,   NULL,
 };
 
 const struct imgfmt_driver *imgfmt_find_driver(const char *name)

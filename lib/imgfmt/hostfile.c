@@ -157,8 +157,8 @@ int hostfile_read(struct hostfile *file, void *buffer, size_t count, uint64_t of
 
 	/* No file reaches beyond what off_t can say. */
 	if (offset <= INT64_MAX)
-		n = pread_full(file->fd, buffer,
-			       (size_t)min_u64(count, INT64_MAX - offset), offset);
+		n = pread_full(file->fd, buffer, (size_t)min_u64(count, INT64_MAX - offset),
+			       offset);
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n < count)
@@ -355,7 +355,8 @@ void hostfile_discard(struct hostfile *file, uint64_t offset, uint64_t length)
 	if (check_writable(file, offset, length) < 0 || length == 0)
 		return;
 	if (!file->block_device) {
-		(void)change_space(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+		(void)change_space(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+				   length);
 		return;
 	}
 	first = align_up(offset, file->sector_size);
@@ -392,7 +393,8 @@ int hostfile_status(struct hostfile *file, uint64_t offset, uint64_t length, boo
 	/* Where the host cannot tell, or a hole has come up just now, data is never wrong. */
 	hole = data < 0 ? -1 : lseek(file->fd, (off_t)offset, SEEK_HOLE);
 	*ret_data = true;
-	*ret_length = min_u64(length, hole > (off_t)offset ? (uint64_t)hole - offset : size - offset);
+	*ret_length =
+		min_u64(length, hole > (off_t)offset ? (uint64_t)hole - offset : size - offset);
 	return 0;
 }
 

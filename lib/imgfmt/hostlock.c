@@ -31,7 +31,10 @@ enum {
 };
 
 static const char *const permission_names[] = {
-	"consistent read", "write", "write unchanged", "resize",
+	"consistent read",
+	"write",
+	"write unchanged",
+	"resize",
 };
 
 struct permissions {
@@ -92,7 +95,8 @@ static int take_bytes(int fd, unsigned int base, unsigned int permissions,
 		if (r == -EAGAIN || r == -EACCES)
 			return imgfmt_error_set(reterr, -EBUSY,
 						"Failed to lock byte %u: another process has "
-						"locked the image exclusively", base + i);
+						"locked the image exclusively",
+						base + i);
 		if (r < 0)
 			return imgfmt_error_set(reterr, r, "Failed to lock byte %u: %s", base + i,
 						strerror(-r));

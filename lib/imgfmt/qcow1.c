@@ -47,7 +47,7 @@ enum {
 
 #define SECTOR_SIZE 512
 
-#define ENTRY_SIZE	 8
+#define ENTRY_SIZE       8
 #define ENTRY_COMPRESSED (UINT64_C(1) << 63)
 
 /* How many entries of an L2 table one look-up takes at most. */
@@ -59,7 +59,8 @@ struct qcow1 {
 	unsigned int cluster_bits;
 	unsigned int l2_bits; /* log2 of the entries of an L2 table */
 	uint64_t l1_offset;
-	struct aes *aes; /* NULL unless encrypted */
+	bool encrypted;
+	struct aes *aes; /* NULL unless encrypted and to be read */
 };
 
 /* ---- opening ---- */
@@ -77,9 +78,11 @@ static int check_header(const uint8_t *header, struct imgfmt_error *reterr)
 	uint64_t size = get_be64(header + AT_SIZE);
 
 	if (get_be32(header) != QCOW_MAGIC)
-		return imgfmt_error_set(reterr, -EINVAL, "it does not begin with QCOW's magic number");
+		return imgfmt_error_set(reterr, -EINVAL,
+					"it does not begin with QCOW's magic number");
 	if (get_be32(header + AT_VERSION) != 1)
-		return imgfmt_error_set(reterr, -ENOTSUP, "it is of QCOW version %" PRIu32 ", not 1",
+		return imgfmt_error_set(reterr, -ENOTSUP,
+					"it is of QCOW version %" PRIu32 ", not 1",
 					get_be32(header + AT_VERSION));
 	if (cluster_bits < MIN_CLUSTER_BITS || cluster_bits > MAX_CLUSTER_BITS)
 		return imgfmt_error_set(reterr, -EINVAL,
@@ -91,10 +94,11 @@ static int check_header(const uint8_t *header, struct imgfmt_error *reterr)
 					MIN_L2_BITS, MAX_L2_BITS);
 	if (crypt_method > CRYPT_AES)
 		return imgfmt_error_set(reterr, -EINVAL,
-					"encryption method %" PRIu32 " does not exist", crypt_method);
+					"encryption method %" PRIu32 " does not exist",
+					crypt_method);
 	if (size <= 1 || size > INT64_MAX)
-		return imgfmt_error_set(reterr, -EINVAL, "a disk of %" PRIu64 " bytes is impossible",
-					size);
+		return imgfmt_error_set(reterr, -EINVAL,
+					"a disk of %" PRIu64 " bytes is impossible", size);
 	return 0;
 }
 
@@ -106,7 +110,8 @@ static int check_l1_table(const struct qcow1 *q, uint64_t size, struct imgfmt_er
 		return 0;
 	return imgfmt_error_set(reterr, -EINVAL,
 				"the L1 table, %" PRIu64 " bytes at offset 0x%" PRIx64
-				", goes beyond the end of the file", length, q->l1_offset);
+				", goes beyond the end of the file",
+				length, q->l1_offset);
 }
 
 static int read_backing_name(struct imgfmt_image *image, const struct qcow1 *q,
@@ -126,7 +131,8 @@ static int read_backing_name(struct imgfmt_image *image, const struct qcow1 *q,
 	if (!range_fits(offset, length, q->file_size))
 		return imgfmt_error_set(reterr, -EINVAL,
 					"backing file name at offset 0x%" PRIx64
-					" goes beyond the end of the file", offset);
+					" goes beyond the end of the file",
+					offset);
 	name = calloc(1, length + 1);
 	if (!name)
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
@@ -162,7 +168,8 @@ static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_optio
 	r = check_l1_table(q, get_be64(header + AT_SIZE), reterr);
 	if (r == 0)
 		r = read_backing_name(image, q, header, reterr);
-	if (r == 0 && get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES)
+	q->encrypted = get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES;
+	if (r == 0 && q->encrypted && !options->describe_only)
 		r = aes_open(q->file, options, &q->aes, reterr);
 	if (r < 0)
 		return r;
@@ -348,7 +355,7 @@ static void qcow1_describe(struct imgfmt_image *image, struct imgfmt_info *info)
 	const struct qcow1 *q = image->state;
 
 	info->cluster_size = UINT64_C(1) << q->cluster_bits;
-	info->encryption = q->aes ? "aes" : NULL;
+	info->encryption = q->encrypted ? "aes" : NULL;
 }
 
 static void qcow1_close(struct imgfmt_image *image)

@@ -24,8 +24,7 @@ static int raw_open(struct imgfmt_image *image, const struct imgfmt_open_options
 	(void)options;
 	r = hostfile_size(image->file, &size);
 	if (r < 0)
-		return imgfmt_error_set(reterr, r, "cannot find out the size: %s",
-					strerror(-r));
+		return imgfmt_error_set(reterr, r, "cannot find out the size: %s", strerror(-r));
 	image->size = size;
 	return 0;
 }

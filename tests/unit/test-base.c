@@ -195,7 +195,9 @@ static void test_fullio(void)
 	_cleanup_close_ int fd = test_disk_file();
 	char in[8] = "xxxxxxx";
 	struct iovec iov[] = {
-		{ (char[]){ "ab" }, 2 }, { NULL, 0 }, { (char[]){ "cde" }, 3 },
+		{ (char[]){ "ab" }, 2 },
+		{ NULL, 0 },
+		{ (char[]){ "cde" }, 3 },
 	};
 
 	CHECK_EQUAL(pwrite_full(fd, "0123456789", 10, 0), 0);

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define SLOTS	   64
+#define SLOTS       64
 #define GENERATIONS 20000
 
 static void test_alone(void)

@@ -102,8 +102,14 @@ static void test_zero(struct hostfile *file, bool punch)
 	static const struct {
 		uint64_t begin, end;
 	} ranges[] = {
-		{ 0, SIZE }, { 0, 1 }, { 1, SECTOR }, { 100, 200 }, { SECTOR, 3 * SECTOR },
-		{ SECTOR - 1, SECTOR + 1 }, { SECTOR - 1, 9 * SECTOR + 1 }, { SIZE - 7, SIZE },
+		{ 0, SIZE },
+		{ 0, 1 },
+		{ 1, SECTOR },
+		{ 100, 200 },
+		{ SECTOR, 3 * SECTOR },
+		{ SECTOR - 1, SECTOR + 1 },
+		{ SECTOR - 1, 9 * SECTOR + 1 },
+		{ SIZE - 7, SIZE },
 	};
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {

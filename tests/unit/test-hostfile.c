@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define PAGE	UINT64_C(4096)
+#define PAGE    UINT64_C(4096)
 #define PATTERN 0x5a
 
 static struct hostfile *wrap(int fd, bool writable)
@@ -152,9 +152,14 @@ static void test_zero(int fd, bool punch)
 	static const struct {
 		uint64_t offset, length;
 	} ranges[] = {
-		{ 0, 1 },	     { 1, 10 },		       { 100, 5 * PAGE },
-		{ 2 * PAGE, 3 * PAGE }, { PAGE - 1, 200 * PAGE }, { 299 * PAGE, 2 * PAGE },
-		{ 300 * PAGE, 10 },  { 310 * PAGE + 7, 3 * PAGE },
+		{ 0, 1 },
+		{ 1, 10 },
+		{ 100, 5 * PAGE },
+		{ 2 * PAGE, 3 * PAGE },
+		{ PAGE - 1, 200 * PAGE },
+		{ 299 * PAGE, 2 * PAGE },
+		{ 300 * PAGE, 10 },
+		{ 310 * PAGE + 7, 3 * PAGE },
 	};
 	const size_t size = 300 * PAGE;
 

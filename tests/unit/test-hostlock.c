@@ -77,7 +77,9 @@ static void test_roles(void)
 /* An exclusive lock of a stranger on one of the bytes. */
 static void test_stranger(void)
 {
-	struct flock stranger = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1 };
+	struct flock stranger = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1
+	};
 	int fd = open(path, O_RDWR);
 
 	CHECK(fcntl(fd, F_OFD_SETLK, &stranger) == 0);
@@ -122,8 +124,12 @@ struct qemu {
 /* Start qemu-io on the file, reading its commands from a pipe. Returns false if there is none. */
 static bool qemu_start(struct qemu *qemu, bool writable)
 {
-	char *arguments[] = { (char[]){ "qemu-io" }, (char[]){ "-f" }, (char[]){ "qcow2" },
-			      strdup(path), writable ? NULL : (char[]){ "-r" }, NULL };
+	char *arguments[] = { (char[]){ "qemu-io" },
+			      (char[]){ "-f" },
+			      (char[]){ "qcow2" },
+			      strdup(path),
+			      writable ? NULL : (char[]){ "-r" },
+			      NULL };
 	posix_spawn_file_actions_t actions;
 	int in[2], out[2], r;
 
@@ -186,8 +192,8 @@ static bool qemu_opens(bool writable)
 static void make_image(int fd)
 {
 	static const unsigned char header[72] = {
-		'Q', 'F', 'I', 0xfb, 0, 0, 0, 2, [23] = 16, [29] = 0x10, [39] = 1,
-		[45] = 3, [53] = 1, [59] = 1,
+		'Q', 'F',       'I',         0xfb,     0,        0,        0,
+		2,   [23] = 16, [29] = 0x10, [39] = 1, [45] = 3, [53] = 1, [59] = 1,
 	};
 	static const unsigned char refcounts[8] = { 0, 1, 0, 1, 0, 1, 0, 1 };
 	static const unsigned char block_offset[8] = { [5] = 2 };

@@ -11,7 +11,10 @@ struct magic {
 	size_t count;
 };
 
-#define MAGIC(format, offset, bytes) { format, offset, bytes, sizeof(bytes) - 1 }
+#define MAGIC(format, offset, bytes)                     \
+	{                                                \
+		format, offset, bytes, sizeof(bytes) - 1 \
+	}
 
 static const struct magic magics[] = {
 	MAGIC("raw", 0, ""),
@@ -98,7 +101,8 @@ static void test_names(void)
 		openable--;
 	}
 	CHECK(openable == 0 && raw && qcow2);
-	CHECK(!imgfmt_find_driver("") && !imgfmt_find_driver("RAW") && !imgfmt_find_driver("qcow3"));
+	CHECK(!imgfmt_find_driver("") && !imgfmt_find_driver("RAW") &&
+	      !imgfmt_find_driver("qcow3"));
 	CHECK(imgfmt_find_driver("vmdk") && !imgfmt_find_driver("vmdk")->open);
 	CHECK(!imgfmt_format_name(100) && !imgfmt_format_description(100));
 }

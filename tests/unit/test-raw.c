@@ -12,7 +12,9 @@
 static struct imgfmt_image *open_image(int fd, const char *format, bool read_only)
 {
 	const struct imgfmt_open_options options = {
-		.path = "disk", .format = format, .read_only = read_only,
+		.path = "disk",
+		.format = format,
+		.read_only = read_only,
 	};
 	struct imgfmt_error error = { "" };
 	struct imgfmt_image *image;

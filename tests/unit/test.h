@@ -19,22 +19,24 @@
 #define TEST_SKIPPED 77
 
 /* End the test unless @condition holds. */
-#define CHECK(condition)                                                          \
-	do {                                                                      \
-		if (!(condition))                                                 \
-			test_failed(__FILE__, __LINE__, "%s", #condition);        \
+#define CHECK(condition)                                                   \
+	do {                                                               \
+		if (!(condition))                                          \
+			test_failed(__FILE__, __LINE__, "%s", #condition); \
 	} while (0)
 
 /* End the test unless two integers are equal, and say what they are. */
-#define CHECK_EQUAL(a, b)                                                                  \
-	do {                                                                               \
-		long long a_ = (long long)(a), b_ = (long long)(b);                        \
-		if (a_ != b_)                                                              \
+#define CHECK_EQUAL(a, b)                                                                          \
+	do {                                                                                       \
+		long long a_ = (long long)(a), b_ = (long long)(b);                                \
+		if (a_ != b_)                                                                      \
 			test_failed(__FILE__, __LINE__, "%s == %s: %lld != %lld", #a, #b, a_, b_); \
 	} while (0)
 
-__attribute__((noreturn, format(printf, 3, 4)))
-static inline void test_failed(const char *file, int line, const char *format, ...)
+__attribute__((noreturn, format(printf, 3, 4))) static inline void test_failed(const char *file,
+									       int line,
+									       const char *format,
+									       ...)
 {
 	va_list arguments;
 
