@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# imgfuse --unmount of what is not there, not mounted, in use, or somebody else's mount.
+. "$(dirname "$0")/lib.sh"
+
+make_disk
+expect_failure 1 "missing" "$IMGFUSE" --unmount missing
+expect_failure 1 "disk.qcow2.*not an export" "$IMGFUSE" -u disk.qcow2
+expect_failure 1 "/proc.* proc" "$IMGFUSE" -u /proc
+start_export disk.qcow2
+exec 7<disk.qcow2
+expect_failure 1 "disk.qcow2.*in use" "$IMGFUSE" -u disk.qcow2
+cmp disk.qcow2 plain.raw
+exec 7>&-
+"$IMGFUSE" -u disk.qcow2
+expect_server_exit 0
