@@ -25,6 +25,7 @@ class Execution:
         self.patterns = patterns
         self.path = os.path.join(directory, "ours.qcow2")
         self.twin_path = os.path.join(directory, "twin.qcow2")
+        self.data_path = os.path.join(directory, "ours.data")
         self.player = player_class(program, self.path, plan)
         self.twin = qemu.Io(self.twin_path, patterns)
         self.model = None
@@ -72,16 +73,19 @@ class Execution:
             name = "middle.qcow2"
         return content, name, "raw" if plan.backing == "raw" else "qcow2"
 
+    def _options(self):
+        options = dict(self.plan.options)
+        if self.plan.data_file:
+            options["data_file"] = self.data_path
+            options["data_file_raw"] = "on" if self.plan.data_file == "raw" else "off"
+        return options
+
     def _make_images(self):
         plan = self.plan
-        content = b""
-        if plan.backing:
-            content, name, image_format = self._make_base()
-            qemu.create(self.path, plan.size, plan.options, name, image_format)
-        else:
-            qemu.create(self.path, plan.size, plan.options)
+        content, name, image_format = self._make_base() if plan.backing else (b"", None, None)
+        qemu.create(self.path, plan.size, self._options(), name, image_format)
         self.model = Model(content[:plan.size].ljust(plan.size, b"\0"))
-        shutil.copyfile(self.path, self.twin_path)
+        self._renew_twin()
         for entry in os.listdir(self.directory):
             if entry.startswith(("base.", "middle.")):
                 with open(os.path.join(self.directory, entry), "rb") as stream:
@@ -250,7 +254,9 @@ class Execution:
         return statuses[0][0] == 0
 
     def _do_snapshot(self, name):
-        if name not in self.model.snapshots and self._snapshot("-c", name):
+        if self.plan.data_file or name in self.model.snapshots:
+            return
+        if self._snapshot("-c", name):
             self.model.snapshots[name] = bytes(self.model.content)
         self._compare(leaks_allowed=False)
 
@@ -265,7 +271,7 @@ class Execution:
     def _do_compressed(self, offset, length, seed):
         offset, length = self._clip(offset // self.cluster_size * self.cluster_size,
                                     round_up(length, self.cluster_size))
-        if not length or self._cannot_discard():
+        if not length or self._cannot_discard() or self.plan.data_file:
             return
         for image in self._both():
             # QEMU compresses only where there is no cluster yet.
@@ -321,6 +327,14 @@ class Execution:
         self.twin.commands.clear()
         self.twin_is_lost = False
         shutil.copyfile(self.path, self.twin_path)
+        if not self.plan.data_file:
+            return
+        twin_data = os.path.join(self.directory, "twin.data")
+        shutil.copyfile(self.data_path, twin_data)
+        with open(self.twin_path, "r+b") as stream:
+            head = stream.read(self.cluster_size)
+            stream.seek(0)
+            stream.write(head.replace(self.data_path.encode(), twin_data.encode()))
 
     def _compare(self, leaks_allowed):
         qemu.check(self.path, leaks_allowed)
@@ -334,6 +348,11 @@ class Execution:
             size = min(len(content), self.model.size)
             found = qemu.content(self.path, snapshot=name)[:size]
             compare(content[:size], found, f"snapshot {name}")
+            self.player.check_snapshot(name, content)
+        if self.plan.data_file == "raw":
+            with open(self.data_path, "rb") as stream:
+                # qemu-img create makes it as long as whole clusters.
+                self.model.compare(stream.read(self.model.size), "the raw data file")
 
     def _compare_maps(self):
         """What QEMU knows to be zero without reading it, we know too."""

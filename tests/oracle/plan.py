@@ -33,7 +33,8 @@ class Plan:
     def describe(self):
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
         backing = f" over {self.backing} of {self.backing_size}" if self.backing else ""
-        return f"{self.size} bytes, {options}{backing}, {len(self.operations)} operations"
+        data = f" with a data file ({self.data_file})" if self.data_file else ""
+        return f"{self.size} bytes, {options}{backing}{data}, {len(self.operations)} operations"
 
 
 def choose_options(rng, backing):
@@ -44,6 +45,10 @@ def choose_options(rng, backing):
         options["refcount_bits"] = pick(rng, {1: 2, 2: 2, 4: 2, 8: 1, 16: 4, 32: 1, 64: 2})
         if rng.random() < 0.1:
             options["lazy_refcounts"] = "on"
+        if options["cluster_size"] >= 16384 and rng.random() < 0.4:
+            options["extended_l2"] = "on"
+        if rng.random() < 0.15:
+            options["compression_type"] = "zstd"
     if not backing and rng.random() < 0.3:
         options["preallocation"] = rng.choice(["metadata", "falloc", "full"])
     return options
@@ -195,12 +200,17 @@ def make_plan(seed, count=None):
     backing, backing_size, backing_writes = make_backing(rng, size, options["cluster_size"])
     if backing:
         options.pop("preallocation", None)
+    data_file = ""
+    if options["compat"] == "1.1" and rng.random() < 0.12:
+        data_file = "mapped" if backing else rng.choice(["mapped", "raw"])
+        options.pop("preallocation", None)
     maker = Maker(rng, options["cluster_size"], size)
     operations = []
     for _ in range(count or rng.choice([15, 40, 40, 80, 150])):
         operations.append(maker.outside() if rng.random() < 0.07 else maker.inside())
     return Plan({"seed": seed, "options": options, "size": size, "backing": backing,
                  "backing_size": backing_size, "backing_writes": backing_writes,
+                 "data_file": data_file,
                  "keep_space": rng.random() < 0.2,
                  "cache": pick(rng, {0: 3, 1: 3, 65536: 2}),
                  "operations": operations})

@@ -106,6 +106,15 @@ class LibraryPlayer:
         lines = (line.split() for line in done.stdout.decode().splitlines())
         return [(int(offset), int(length), kind == "data") for kind, offset, length in lines]
 
+    def check_snapshot(self, name, content):
+        script = f"size {len(content)}\nread 0 {len(content)} {zlib.crc32(content)}\nmap\n"
+        done = subprocess.run([self.command[0], "--read-only", f"--snapshot={name}",
+                               self.command[-1]], input=script.encode(), stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)
+        if done.returncode:
+            text = done.stderr.decode(errors="replace").strip()
+            raise Failure(f"replay --snapshot={name}: status {done.returncode}: {text}")
+
     def abandon(self):
         self.lines = None
 
@@ -237,6 +246,9 @@ class MountPlayer:
         finally:
             os.close(fd)
             self._imgfuse("--unmount", self.target)
+
+    def check_snapshot(self, name, content):
+        """An export shows the present state."""
 
     def parallel(self, threads, calls):
         with concurrent.futures.ThreadPoolExecutor(threads) as executor:

@@ -2,7 +2,7 @@
 /*
  * replay: operations on an image, read from standard input, straight through libimgfmt.
  *
- *	replay [--read-only] [--keep-space] [--cache=BYTES] [--format=FORMAT] IMAGE < SCRIPT
+ *	replay [--read-only] [--snapshot=NAME] [--keep-space] [--cache=BYTES] IMAGE < SCRIPT
  *
  * One operation a line; numbers are decimal, SEED names what data.h makes of it:
  *
@@ -23,12 +23,12 @@
 #include "bytes.h"
 #include "cleanup.h"
 #include "data.h"
+#include "gate.h"
 #include "imgfmt.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -86,42 +86,15 @@ static void *allocate(uint64_t count)
 
 /* ---- opening ---- */
 
-static int open_reference(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
-			  char **ret_path, struct imgfmt_error *reterr)
-{
-	_cleanup_free_ char *referrer = strdup(reference->referrer);
-	char *path;
-	int fd;
-
-	(void)userdata;
-	if (!referrer)
-		return -ENOMEM;
-	if (reference->name[0] == '/')
-		path = strdup(reference->name);
-	else if (asprintf(&path, "%s/%s", dirname(referrer), reference->name) < 0)
-		path = NULL;
-	if (!path)
-		return -ENOMEM;
-	fd = open(path, (reference->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	if (fd < 0) {
-		int r = -errno;
-
-		free(path);
-		return imgfmt_error_set(reterr, r, "%s: %s", reference->name, strerror(-r));
-	}
-	*ret_fd = fd;
-	*ret_path = path;
-	return 0;
-}
-
 static void open_image(struct replay *replay)
 {
-	static const struct imgfmt_gate gate = { .open = open_reference };
+	const struct gate gate = { .references = REFERENCES_ALL, .image = replay->path };
+	const struct imgfmt_gate opener = gate_make(&gate);
 	struct imgfmt_error error = { "" };
 	int fd, r;
 
 	replay->options.path = replay->path;
-	replay->options.gate = &gate;
+	replay->options.gate = &opener;
 	fd = open(replay->path, (replay->options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (fd < 0)
 		fail(NULL, "%s: %s", replay->path, strerror(errno));
@@ -368,7 +341,7 @@ static void parse_options(int argc, char **argv, struct replay *replay)
 		{ "read-only", no_argument, NULL, 'r' },
 		{ "keep-space", no_argument, NULL, 'k' },
 		{ "cache", required_argument, NULL, 'c' },
-		{ "format", required_argument, NULL, 'f' },
+		{ "snapshot", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -380,8 +353,8 @@ static void parse_options(int argc, char **argv, struct replay *replay)
 			replay->options.keep_space = true;
 		else if (option == 'c')
 			replay->options.cache_size = strtoul(optarg, NULL, 10);
-		else if (option == 'f')
-			replay->options.format = optarg;
+		else if (option == 's')
+			replay->options.snapshot = optarg;
 		else
 			_exit(2);
 	}
