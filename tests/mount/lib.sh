@@ -1,5 +1,5 @@
-# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
 #
 # What the mount tests share. A test is a bash script whose name is the fact that it shows; it
 # begins with

@@ -6,15 +6,15 @@
 
 size=$((16 << 40))
 qemu-img create -q -f qcow2 disk.qcow2 16T
-images=disk.qcow2
+images=(disk.qcow2)
 # Not every host file system goes that far.
-if truncate -s 16T raw.raw 2>/dev/null; then images+=" raw.raw"; fi
+if truncate -s 16T raw.raw 2>/dev/null; then images+=(raw.raw); fi
 pattern block 100000
-for image in $images; do
+for image in "${images[@]}"; do
 	for cache in writeback none; do
-		start_export --cache=$cache $image
-		expect_equal "size" "$(size_of $image)" $size
-		python3 - $image <<'END'
+		start_export --cache=$cache "$image"
+		expect_equal "size" "$(size_of "$image")" $size
+		python3 - "$image" <<'END'
 import os, sys
 block = open("block", "rb").read()
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -34,7 +34,7 @@ os.close(fd)
 END
 		stop_export
 	done
-	[ "$(space_of $image)" -le $((8 << 20)) ] || fail "$image takes $(space_of $image) bytes"
+	[ "$(space_of "$image")" -le $((8 << 20)) ] || fail "$image takes $(space_of "$image") bytes"
 done
 expect_clean_check disk.qcow2
 [ "$(qemu-io -r -f qcow2 -c "read -v $((size - 16)) 16" disk.qcow2 | head -n 1 | cut -d ' ' -f 3-18 | tr -d ' ')" \
