@@ -204,10 +204,10 @@ size_of()
 	stat -c %s "$1"
 }
 
-# The bytes that a file takes on its file system.
+# The bytes that a file takes on its file system. The kernel may know an older number.
 space_of()
 {
-	echo $(($(stat -c %b "$1") * $(stat -c %B "$1")))
+	echo $(($(stat --cached=never -c %b "$1") * 512))
 }
 
 # The format of an image, as qemu-img detects it. -U: also where somebody has it open.

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Images encrypted with AES show their content, read-only, to who has the passphrase; without one,
+# and with LUKS, they are refused by name. --info describes them all the same.
+. "$(dirname "$0")/lib.sh"
+
+pattern plain $((2 << 20))
+printf 'hunter2\n' >passphrase
+secret=(--object "secret,id=s,data=hunter2")
+qemu-img convert "${secret[@]}" -f raw -O qcow2 -o encrypt.format=aes,encrypt.key-secret=s plain aes.qcow2
+qemu-img create -q "${secret[@]}" -f qcow -o encrypt.format=aes,encrypt.key-secret=s aes.qcow 2M
+qemu-io "${secret[@]}" -c "write -P 7 512 1M" --image-opts \
+	driver=qcow,encrypt.format=aes,encrypt.key-secret=s,file.filename=aes.qcow >/dev/null
+qemu-img create -q "${secret[@]}" -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s luks.qcow2 1M
+
+expect_match "--info" "$("$IMGFUSE" --info aes.qcow2)" 'encrypted: yes \(aes\)'
+expect_match "--info" "$("$IMGFUSE" --info luks.qcow2)" 'encrypted: yes \(luks\)'
+expect_failure 1 "luks.qcow2: .*LUKS" "$IMGFUSE" luks.qcow2
+if "$IMGFUSE" -r aes.qcow2 2>&1 </dev/null | grep -q "without libqcow"; then
+	expect_failure 1 "aes.qcow: .*without libqcow" "$IMGFUSE" -r aes.qcow
+	exit 0
+fi
+expect_failure 1 "aes.qcow2: .*AES.*--passphrase-file" "$IMGFUSE" -r aes.qcow2
+expect_failure 1 "aes.qcow: .*AES.*--passphrase-file" "$IMGFUSE" -r aes.qcow
+expect_failure 1 "passphrase-file: it is not encrypted" "$IMGFUSE" -r --passphrase-file=passphrase plain
+
+start_export --passphrase-file=passphrase aes.qcow2
+cmp aes.qcow2 plain
+expect_some_failure dd if=plain of=aes.qcow2 conv=notrunc status=none
+stop_export
+"$IMGFUSE" -d -p pid --passphrase-file=- aes.qcow2 <passphrase 2>/dev/null
+processes+=("$(cat pid)")
+cmp aes.qcow2 plain
+"$IMGFUSE" -u aes.qcow2
+
+qemu-img convert "${secret[@]}" -O raw --image-opts \
+	driver=qcow,encrypt.format=aes,encrypt.key-secret=s,file.filename=aes.qcow seen
+start_export --passphrase-file=passphrase aes.qcow
+cmp aes.qcow seen
+stop_export
