@@ -52,5 +52,5 @@ for format in qcow2 raw; do
 		stop_export
 		expect_content $image plain.raw
 	done
-	[ $format = raw ] || expect_clean_check $image
+	[ $format = raw ] || expect_clean_check "$image"
 done

@@ -14,6 +14,7 @@ try_file_system()
 	mkdir mountpoint
 	start_export disk.qcow2
 	attach_loop disk.qcow2
+	# shellcheck disable=SC2154 # attach_loop sets it
 	"mkfs.$type" -q "$loop"
 	mount -t "$type" "$loop" mountpoint
 
