@@ -30,6 +30,7 @@ class Execution:
         self.twin = qemu.Io(self.twin_path, patterns)
         self.model = None
         self.bases = {}
+        self.where = "making the images"
         self.is_open = False
         self.twin_is_lost = False  # it could not follow, until it is renewed
         self.touched = []  # ranges that need not survive the end of the process
@@ -96,8 +97,10 @@ class Execution:
     def run(self):
         try:
             self._make_images()
-            for operation in self.plan.operations:
+            for number, operation in enumerate(self.plan.operations):
+                self.where = f"operation {number}, {operation[:4]}"
                 self._execute(*operation)
+            self.where = "the end"
             self._leave()
             self._check_bases()
         finally:
@@ -195,7 +198,8 @@ class Execution:
             return
         self.player.truncate(size)
         if rounded != self.model.size:
-            self.touched.clear()
+            if self.player.TRUNCATE_FLUSHES:
+                self.touched.clear()
             self._resize_twin(rounded)
         self.model.resize(rounded)
         self.player.size(rounded)

@@ -67,13 +67,14 @@ class Oracle:
     def fails(self, plan, keep=None):
         """Execute a plan. Returns why it failed, or None."""
         place = tempfile.mkdtemp(dir=self.directory)
+        execution = Execution(plan, place, self.patterns, self.player, self.program)
         try:
-            Execution(plan, place, self.patterns, self.player, self.program).run()
+            execution.run()
             return None
         except (Failure, OSError) as failure:
             if keep:
                 shutil.copytree(place, os.path.join(keep, f"seed-{plan.seed}"), dirs_exist_ok=True)
-            return str(failure)[:LONGEST_REASON]
+            return f"{execution.where}: {failure}"[:LONGEST_REASON]
         finally:
             shutil.rmtree(place)
 

@@ -28,6 +28,8 @@ TIMEOUT = 120
 class LibraryPlayer:
     """Collects the operations of a session, and runs them all at its end."""
 
+    TRUNCATE_FLUSHES = True
+
     def __init__(self, program, path, plan):
         self.command = [program]
         if plan.keep_space:
@@ -121,6 +123,8 @@ class LibraryPlayer:
 
 class MountPlayer:
     """Works on the export like any other program."""
+
+    TRUNCATE_FLUSHES = False  # what the kernel has in its cache stays there
 
     def __init__(self, program, path, plan):
         self.program = program
