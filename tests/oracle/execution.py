@@ -35,6 +35,7 @@ class Execution:
         self.twin_is_lost = False  # it could not follow, until it is renewed
         self.touched = []  # ranges that need not survive the end of the process
         self.cluster_size = plan.options["cluster_size"]
+        self.raw_is_known = plan.data_file == "raw"  # it holds what the disk holds
 
     # ---- making the images ----
 
@@ -156,7 +157,11 @@ class Execution:
     def _do_parallel(self, threads, operations):
         self._enter()
         calls = []
-        for name, offset, length, *rest in operations:
+        for name, *arguments in operations:
+            if name == "flush":
+                calls.append((name, ()))
+                continue
+            offset, length, *rest = arguments
             offset, length = self._clip(offset, length)
             if length:
                 calls.append(self._call(name, offset, length, *rest))
@@ -204,9 +209,14 @@ class Execution:
         self.model.resize(rounded)
         self.player.size(rounded)
 
+    def _qemu_cannot_grow(self):
+        """QEMU 7 does not, where it would have to write zeroes over what is below."""
+        extended = self.plan.options.get("extended_l2") == "on"
+        return self._cannot_discard() or (self.plan.backing and extended)
+
     def _resize_twin(self, size):
-        if size > self.model.size and self._cannot_discard():
-            self.twin_is_lost = True  # QEMU cannot do it
+        if size > self.model.size and self._qemu_cannot_grow():
+            self.twin_is_lost = True
             self.twin.commands.clear()
         else:
             self.twin.resize(self.model.size, size)
@@ -228,6 +238,7 @@ class Execution:
         qemu.repair_leaks(self.path)
         if self.touched:
             self.model.content = expected
+            self.raw_is_known = False  # data may be there that no table tells of
             self._renew_twin()
             self.touched.clear()
         self._compare(leaks_allowed=False)
@@ -317,7 +328,7 @@ class Execution:
     def _do_qemu_truncate(self, size):
         if self._cannot_resize() or size == self.model.size:
             return
-        if size > self.model.size and self._cannot_discard():
+        if size > self.model.size and self._qemu_cannot_grow():
             return
         for image in self._both():
             image.resize(self.model.size, size)
@@ -353,7 +364,7 @@ class Execution:
             found = qemu.content(self.path, snapshot=name)[:size]
             compare(content[:size], found, f"snapshot {name}")
             self.player.check_snapshot(name, content)
-        if self.plan.data_file == "raw":
+        if self.raw_is_known:
             with open(self.data_path, "rb") as stream:
                 # qemu-img create makes it as long as whole clusters.
                 self.model.compare(stream.read(self.model.size), "the raw data file")

@@ -135,6 +135,8 @@ class Maker:
         for offset, length in self.disjoint():
             name = pick(self.rng, {"write": 8, "zero": 1, "discard": 2, "read": 2})
             operations.append([name, offset, length] + ([self.seed()] if name == "write" else []))
+            if self.rng.random() < 0.1:
+                operations.append(["flush"])
         return ["parallel", self.rng.randrange(2, 6), operations]
 
     def resize(self, name):
