@@ -16,7 +16,8 @@
  * @length of *capacity. Doubles, so that appending is cheap. Returns 0, or -ENOMEM with
  * everything as it was.
  */
-static inline int array_reserve_one(void *array, size_t length, size_t *capacity, size_t element_size)
+static inline int array_reserve_one(void *array, size_t length, size_t *capacity,
+				    size_t element_size)
 {
 	void **pointer = array;
 	size_t wanted;

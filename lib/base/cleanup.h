@@ -28,23 +28,23 @@ static inline void close_pointee(int *fd)
 	errno = saved;
 }
 
-#define _cleanup_free_	CLEANUP(free_pointee)
+#define _cleanup_free_  CLEANUP(free_pointee)
 #define _cleanup_close_ CLEANUP(close_pointee)
 
 /* Define void NAME(TYPE **), which calls DESTROY where the pointer is not NULL. */
-#define DEFINE_CLEANUP(type, name, destroy)        \
-	static inline void name(type **pointer)    \
-	{                                          \
-		if (*pointer)                      \
-			destroy(*pointer);         \
-	}                                          \
+#define DEFINE_CLEANUP(type, name, destroy)     \
+	static inline void name(type **pointer) \
+	{                                       \
+		if (*pointer)                   \
+			destroy(*pointer);      \
+	}                                       \
 	struct cleanup_semicolon_
 
-#define steal_ptr(pointer)                            \
-	({                                            \
+#define steal_ptr(pointer)                               \
+	({                                               \
 		__typeof__(pointer) stolen_ = (pointer); \
-		(pointer) = NULL;                     \
-		stolen_;                              \
+		(pointer) = NULL;                        \
+		stolen_;                                 \
 	})
 
 static inline int steal_fd(int *fd)

@@ -57,6 +57,6 @@ static inline void list_remove(struct list *link)
 	for (struct list *link = (head)->next; link != (head); link = link->next)
 
 /* Visit every link; the one visited may be removed. */
-#define list_for_each_safe(link, head)                                              \
+#define list_for_each_safe(link, head)                                                     \
 	for (struct list *link = (head)->next, *link##_next_ = link->next; link != (head); \
 	     link = link##_next_, link##_next_ = link->next)

@@ -72,17 +72,19 @@ static inline void rwlock_unlock_pointee(pthread_rwlock_t **lock)
 #define LOCK_UNIQUE_(a, b) LOCK_PASTE_(a, b)
 
 /* Hold a mutex until the scope ends. */
-#define LOCKED(mutex)                                                                     \
-	CLEANUP(mutex_unlock_pointee)                                                     \
-	__attribute__((unused)) pthread_mutex_t *LOCK_UNIQUE_(locked_, __LINE__) = mutex_locked(mutex)
+#define LOCKED(mutex)                                                              \
+	CLEANUP(mutex_unlock_pointee)                                              \
+	__attribute__((unused)) pthread_mutex_t *LOCK_UNIQUE_(locked_, __LINE__) = \
+		mutex_locked(mutex)
 
 /* Hold a read-write lock shared until the scope ends. */
-#define SHARED(lock)                                                                        \
-	CLEANUP(rwlock_unlock_pointee)                                                      \
-	__attribute__((unused)) pthread_rwlock_t *LOCK_UNIQUE_(shared_, __LINE__) = rwlock_shared(lock)
+#define SHARED(lock)                                                                \
+	CLEANUP(rwlock_unlock_pointee)                                              \
+	__attribute__((unused)) pthread_rwlock_t *LOCK_UNIQUE_(shared_, __LINE__) = \
+		rwlock_shared(lock)
 
 /* Hold a read-write lock exclusively until the scope ends. */
-#define EXCLUSIVE(lock)                              \
-	CLEANUP(rwlock_unlock_pointee)               \
+#define EXCLUSIVE(lock)                                                                \
+	CLEANUP(rwlock_unlock_pointee)                                                 \
 	__attribute__((unused)) pthread_rwlock_t *LOCK_UNIQUE_(exclusive_, __LINE__) = \
 		rwlock_exclusive(lock)

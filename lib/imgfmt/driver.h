@@ -42,24 +42,24 @@ struct driver_allocation; /* a driver's own record of host space handed out and 
 /* Where the caller of write_begin puts data. */
 struct driver_write {
 	uint64_t guest_offset;
-	uint64_t length;       /* what may be written: from guest_offset on, at most what was asked */
+	uint64_t length; /* what may be written: from guest_offset on, at most what was asked */
 	struct hostfile *file;
-	uint64_t host_offset;  /* of the byte at guest_offset */
+	uint64_t host_offset; /* of the byte at guest_offset */
 	/*
 	 * Only with new space (allocation != NULL): so many guest bytes before and behind the range
 	 * share its clusters. The caller puts there what the guest reads there now.
 	 */
 	uint64_t head, tail;
-	bool fresh; /* the new space reads as zeroes already */
+	bool fresh;                           /* the new space reads as zeroes already */
 	struct driver_allocation *allocation; /* NULL: the data goes over data that is in place */
 };
 
 struct imgfmt_driver {
 	const char *name; /* what --format takes */
 	const char *description;
-	size_t state_size; /* of image->state, zeroed before open and freed after close */
+	size_t state_size;  /* of image->state, zeroed before open and freed after close */
 	bool has_snapshots; /* open heeds options->snapshot */
-	bool serialize;    /* at most one call at a time: the library below is not thread-safe */
+	bool serialize;     /* at most one call at a time: the library below is not thread-safe */
 
 	/* How sure the driver is that the file is its own: 0 not at all ... 100. Pure, no I/O. */
 	int (*probe)(const struct imgfmt_sample *sample);

@@ -24,8 +24,8 @@ int hostfile_create(int fd, bool writable, struct hostfile **ret);
 void hostfile_destroy(struct hostfile *file);
 
 enum hostfile_role {
-	HOSTFILE_READER,  /* reads, and nobody else may write */
-	HOSTFILE_WRITER,  /* reads, writes and resizes, and nobody else may write */
+	HOSTFILE_READER, /* reads, and nobody else may write */
+	HOSTFILE_WRITER, /* reads, writes and resizes, and nobody else may write */
 };
 
 /*

@@ -108,7 +108,7 @@ static int test_bytes(int fd, unsigned int base, unsigned int permissions, const
 		      struct imgfmt_error *reterr)
 {
 	for (unsigned int i = 0; i < ARRAY_LENGTH(permission_names); i++) {
-		bool held;
+		bool held = false;
 		int r;
 
 		if (!(permissions & (1U << i)))

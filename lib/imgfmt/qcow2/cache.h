@@ -22,7 +22,7 @@
 enum cache_stage {
 	STAGE_REFCOUNTS, /* refcount blocks: together with data and new tables */
 	STAGE_REFTABLE,
-	STAGE_MAP,       /* L1 and L2 tables */
+	STAGE_MAP, /* L1 and L2 tables */
 	STAGE_COUNT,
 };
 
@@ -41,7 +41,7 @@ struct slice {
 struct cache {
 	struct hostfile *file;
 	size_t slice_size;
-	size_t limit;  /* slices */
+	size_t limit; /* slices */
 	size_t count;
 	size_t dirty_count;
 	struct slice **buckets;

@@ -21,14 +21,14 @@ struct l2_raw {
 	uint64_t bitmap; /* of an extended entry: two bits for each subcluster; otherwise 0 */
 };
 
-#define L2_BITMAP_ALL_ZERO	UINT64_C(0xffffffff00000000)
+#define L2_BITMAP_ALL_ZERO      UINT64_C(0xffffffff00000000)
 #define L2_BITMAP_ALL_ALLOCATED UINT64_C(0x00000000ffffffff)
 
 enum subcluster_kind {
 	SUBCLUSTER_UNALLOCATED, /* shows the backing image */
 	SUBCLUSTER_ZERO,
 	SUBCLUSTER_NORMAL,
-	SUBCLUSTER_COMPRESSED,  /* always the whole cluster */
+	SUBCLUSTER_COMPRESSED, /* always the whole cluster */
 };
 
 /* What an L2 entry says of one subcluster. */

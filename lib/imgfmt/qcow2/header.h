@@ -27,10 +27,10 @@ struct qcow2_header {
 	uint32_t header_length;                       /* 72 in version 2 */
 	uint8_t compression_type;
 
-	char *backing_name;    /* or NULL; NUL-terminated */
-	char *backing_format;  /* or NULL */
-	char *data_file_name;  /* or NULL */
-	bool has_bitmaps;      /* the extension is there */
+	char *backing_name;   /* or NULL; NUL-terminated */
+	char *backing_format; /* or NULL */
+	char *data_file_name; /* or NULL */
+	bool has_bitmaps;     /* the extension is there */
 	uint32_t bitmap_count;
 	uint64_t bitmap_directory_offset, bitmap_directory_size;
 	bool has_luks;

@@ -19,7 +19,7 @@
 struct inflated_cache {
 	pthread_mutex_t mutex; /* the last lock to be taken */
 	pthread_cond_t ready;
-	struct list clusters;  /* struct inflated, the one used last in front */
+	struct list clusters; /* struct inflated, the one used last in front */
 	size_t count, limit;
 	size_t cluster_size;
 };

@@ -52,24 +52,24 @@ struct waiting {
 
 struct qcow2 {
 	struct imgfmt_image *image;
-	struct hostfile *file; /* the image file */
+	struct hostfile *file;      /* the image file */
 	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
 	struct qcow2_geometry geometry;
 	struct inflated_cache inflated;
-	struct aes *aes;             /* NULL unless encrypted */
-	bool has_backing;            /* what is unallocated may read as something */
-	uint64_t snapshots_length;   /* bytes of the snapshot table */
+	struct aes *aes;           /* NULL unless encrypted */
+	bool has_backing;          /* what is unallocated may read as something */
+	uint64_t snapshots_length; /* bytes of the snapshot table */
 
 	pthread_mutex_t flushing; /* one flush at a time */
 	bool size_pending;        /* image->size is not in the header yet; image->use keeps it */
 
-	pthread_mutex_t meta;     /* all below */
+	pthread_mutex_t meta; /* all below */
 	struct cache cache;
-	bool corrupt;             /* it was said, see qcow2_corrupt() */
-	bool writing;             /* autoclear bits are dealt with, see qcow2_start_writing() */
-	uint64_t free_hint;       /* no host cluster below is free */
-	uint64_t fresh_from;      /* no host byte from here on was ever written, or handed out */
-	struct list allocations;  /* in flight: struct driver_allocation */
+	bool corrupt;            /* it was said, see qcow2_corrupt() */
+	bool writing;            /* autoclear bits are dealt with, see qcow2_start_writing() */
+	uint64_t free_hint;      /* no host cluster below is free */
+	uint64_t fresh_from;     /* no host byte from here on was ever written, or handed out */
+	struct list allocations; /* in flight: struct driver_allocation */
 	pthread_cond_t allocation_ended;
 	struct quarantine unlinked; /* by changes that are not durable yet */
 	struct waiting waiting;     /* durable, but a request may still use them; flushing too */
