@@ -169,7 +169,7 @@ uint64_t refcount_load(const uint8_t *block, size_t index, unsigned int order)
 	case 0:
 	case 1:
 	case 2:
-		return (block[(index << order) >> 3] >> shift_in_byte(index, order)) &
+		return ((unsigned int)block[(index << order) >> 3] >> shift_in_byte(index, order)) &
 		       ((1u << (1u << order)) - 1);
 	case 3:
 		return block[index];
