@@ -257,7 +257,7 @@ def backing(sick):
         sick.add(name, Image().backing(backing_name, image_format), words)
 
     add("backing-missing", "no-such-file.qcow2", "qcow2",
-        "its backing file 'no-such-file.qcow2': No such file or directory")
+        "its backing file no-such-file.qcow2: No such file or directory")
     loop = "refers to itself through the files it is based on"
     add("backing-itself", "backing-itself.qcow2", "qcow2", loop)
     add("backing-loop-a", "backing-loop-b.qcow2", "qcow2", f"./backing-loop-a.qcow2: {loop}")
@@ -268,9 +268,9 @@ def backing(sick):
     add("backing-nbd", "nbd://localhost/", "raw",
         "its backing file 'nbd://localhost/' is not a plain file name, and only those are "
         "followed")
-    add("backing-directory", ".", "raw", "its backing file '.': is a directory")
+    add("backing-directory", ".", "raw", "its backing file .: is a directory")
     add("backing-device", "/dev/zero", "raw",
-        "its backing file '/dev/zero': is neither a regular file nor a block device")
+        "its backing file /dev/zero: is neither a regular file nor a block device")
     add("backing-format-unknown", "version-4.qcow2", "qcow9",
         "version-4.qcow2: unknown format 'qcow9'")
     add("backing-is-bad", "version-4.qcow2", "qcow2",

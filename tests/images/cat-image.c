@@ -42,11 +42,13 @@ __attribute__((noreturn)) static void fail(const char *what, int r)
 
 static struct imgfmt_image *open_image(const char *path, const char *format, bool read_only)
 {
+	const struct gate gate = { .references = REFERENCES_ALL, .image = path };
+	const struct imgfmt_gate opener = gate_make(&gate);
 	const struct imgfmt_open_options options = {
 		.path = path,
 		.format = format,
 		.read_only = read_only,
-		.gate = &gate,
+		.gate = &opener,
 	};
 	struct imgfmt_error error = { "" };
 	struct imgfmt_image *image;
