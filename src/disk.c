@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "gate.h"
 #include "log.h"
+#include "passphrase.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@ static bool is_write_refusal(int r)
 	return r == -EACCES || r == -EPERM || r == -EROFS || r == -ETXTBSY;
 }
 
-static int open_file(const struct options *options, bool *read_only)
+static int open_file(const struct options *options, bool *read_only, struct imgfmt_error *reterr)
 {
 	struct imgfmt_error why;
 	int fd, r;
@@ -41,46 +42,111 @@ static int open_file(const struct options *options, bool *read_only)
 		}
 	}
 	if (fd < 0)
-		log_error("%s: %s", options->image, why.text);
+		imgfmt_error_set(reterr, fd, "%s: %s", options->image, why.text);
 	return fd;
 }
 
-/* Open the image behind @fd, which is gone afterwards. */
-static int open_image(struct disk *disk, const struct options *options, int fd, bool read_only,
-		      struct imgfmt_error *reterr)
+/* A file that was put in the place of another must have been used. Closes the image if not. */
+static int check_replacements(struct imgfmt_image *image, const struct options *options,
+			      struct imgfmt_error *reterr)
 {
+	const char *unused = NULL;
+	struct imgfmt_info info;
+
+	imgfmt_get_info(image, &info);
+	if (options->backing && !imgfmt_backing(image))
+		unused = "--backing: it has no backing file";
+	else if (options->data_file && !info.has_data_file)
+		unused = "--data-file: it has no data file";
+	else if (options->passphrase_file && !info.encryption)
+		unused = "--passphrase-file: it is not encrypted";
+	if (!unused)
+		return 0;
+	imgfmt_error_set(reterr, -EINVAL, "%s: %s", options->image, unused);
+	imgfmt_close(image);
+	return -EINVAL;
+}
+
+/* Open the image behind @fd, which is gone afterwards. */
+static int open_image(struct disk *disk, const struct options *options, const char *passphrase,
+		      int fd, bool read_only, struct imgfmt_error *reterr)
+{
+	const struct gate gate = {
+		.references = options->references,
+		.image = options->image,
+		.backing = options->backing,
+		.data_file = options->data_file,
+		.owner = disk->stat.st_uid,
+		.group = disk->stat.st_gid,
+	};
+	const struct imgfmt_gate opener = gate_make(&gate);
 	const struct imgfmt_open_options open_options = {
 		.path = options->image,
 		.format = options->format,
+		.snapshot = options->snapshot,
+		.replace_backing = options->backing != NULL,
+		.backing_format = options->backing_format,
+		.passphrase = passphrase,
 		.read_only = read_only,
+		.describe_only = options->action == ACTION_INFO,
 		.keep_space = !options->discard,
-		.gate = &gate,
+		.gate = &opener,
 		.warn = warn,
 	};
-
-	return imgfmt_open(fd, &open_options, &disk->image, reterr);
-}
-
-int disk_open(struct disk *disk, const struct options *options, bool read_only)
-{
-	_cleanup_close_ int fd = -1, host_fd = -1;
-	struct imgfmt_error why = { "" };
 	int r;
 
-	fd = open_file(options, &read_only);
+	r = imgfmt_open(fd, &open_options, &disk->image, reterr);
+	return r < 0 ? r : check_replacements(disk->image, options, reterr);
+}
+
+static int open_disk(struct disk *disk, const struct options *options, const char *passphrase,
+		     bool read_only, struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int fd = -1, host_fd = -1;
+	int r;
+
+	fd = open_file(options, &read_only, reterr);
 	if (fd < 0)
 		return fd;
 	host_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (host_fd < 0 || fstat(fd, &disk->stat) < 0) {
 		r = -errno;
-		log_error("%s: %s", options->image, strerror(errno));
-		return r;
+		return imgfmt_error_set(reterr, r, "%s: %s", options->image, strerror(-r));
 	}
-	r = open_image(disk, options, steal_fd(&fd), read_only, &why);
-	if (r < 0) {
+	r = open_image(disk, options, passphrase, steal_fd(&fd), read_only, reterr);
+	if (r == 0)
+		disk->host_fd = steal_fd(&host_fd);
+	return r;
+}
+
+/* Open it for writing if that can be, as mount(8) treats what can only be read. */
+static int open_as_can_be(struct disk *disk, const struct options *options, const char *passphrase,
+			  bool read_only, struct imgfmt_error *reterr)
+{
+	int r;
+
+	r = open_disk(disk, options, passphrase, read_only, reterr);
+	if (r != -EROFS || read_only)
+		return r;
+	log_warning("%s; exporting it read-only", reterr->text);
+	return open_disk(disk, options, passphrase, true, reterr);
+}
+
+int disk_open(struct disk *disk, const struct options *options, bool read_only)
+{
+	struct imgfmt_error why = { "" };
+	struct passphrase passphrase;
+	const char *text = NULL;
+	int r = 0;
+
+	if (options->passphrase_file) {
+		r = passphrase_read(&passphrase, options->passphrase_file, &why);
+		text = passphrase.text;
+	}
+	if (r == 0)
+		r = open_as_can_be(disk, options, text, read_only, &why);
+	passphrase_wipe(&passphrase);
+	if (r < 0)
 		log_error("%s", why.text);
-		return r;
-	}
-	disk->host_fd = steal_fd(&host_fd);
-	return 0;
+	return r;
 }

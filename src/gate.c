@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The gate: plain names only, regular files and block devices only.
+ * The gate: plain names only, regular files and block devices only, and for root only what the owner
+ * of the image could open himself: else a stranger's image shows him root's files.
  */
 #include "gate.h"
 
+#include "become.h"
 #include "cleanup.h"
 
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *kind_name(enum imgfmt_reference_kind kind)
 {
@@ -82,26 +85,100 @@ int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
 	return steal_fd(&fd);
 }
 
+/* ---- as whom to open ---- */
+
+/* Open what another user could open: the file system is asked with his rights for the moment. */
+static int open_as_owner(const struct gate *gate, const char *path, int flags,
+			 struct imgfmt_error *reterr)
+{
+	struct identity_change change;
+	int fd, r;
+
+	r = identity_become(&change, gate->owner, gate->group);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "cannot look with the rights of its owner: %s",
+					strerror(-r));
+	fd = gate_open_file(path, flags, reterr);
+	identity_revert(&change);
+	if (fd == -EACCES || fd == -EPERM) {
+		struct imgfmt_error why = *reterr;
+
+		imgfmt_error_set(reterr, fd,
+				 "the owner of the image could not open it himself (%.300s); --references=all allows it",
+				 why.text);
+	}
+	return fd;
+}
+
+static int open_reference(const struct gate *gate, const char *path, int flags,
+			  struct imgfmt_error *reterr)
+{
+	if (gate->references == REFERENCES_OWNER && geteuid() == 0 && gate->owner != 0)
+		return open_as_owner(gate, path, flags, reterr);
+	return gate_open_file(path, flags, reterr);
+}
+
+/* ---- the gate ---- */
+
+/* The file that the user has put in the place of a reference, or NULL. */
+static const char *replacement(const struct gate *gate, const struct imgfmt_reference *reference)
+{
+	if (strcmp(reference->referrer, gate->image) != 0)
+		return NULL;
+	return reference->kind == IMGFMT_BACKING_FILE ? gate->backing : gate->data_file;
+}
+
+/* Find and open the file that an image names. */
+static int follow(const struct gate *gate, const struct imgfmt_reference *reference, int flags,
+		  char **ret_path, struct imgfmt_error *reterr)
+{
+	const char *kind = kind_name(reference->kind);
+	struct imgfmt_error why = { "" };
+	int r;
+
+	if (!reference->name)
+		return imgfmt_error_set(reterr, -EINVAL,
+					"it does not name its %s; --data-file=FILE does", kind);
+	if (gate->references == REFERENCES_DENY)
+		return imgfmt_error_set(reterr, -EACCES,
+					"it refers to the %s '%s', and --references=deny allows none",
+					kind, reference->name);
+	r = gate_resolve(reference, ret_path, reterr);
+	if (r < 0)
+		return r;
+	r = open_reference(gate, *ret_path, flags, &why);
+	if (r < 0)
+		imgfmt_error_set(reterr, r, "its %s %s: %s", kind, *ret_path, why.text);
+	return r;
+}
+
 static int gate_open(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
 		     char **ret_path, struct imgfmt_error *reterr)
 {
+	const struct gate *gate = userdata;
+	const char *instead = replacement(gate, reference);
+	int flags = reference->writable ? O_RDWR : O_RDONLY;
 	_cleanup_free_ char *path = NULL;
-	struct imgfmt_error why;
+	struct imgfmt_error why = { "" };
 	int r;
 
-	(void)userdata;
-	r = gate_resolve(reference, &path, reterr);
+	if (instead) {
+		path = strdup(instead);
+		r = path ? gate_open_file(path, flags, &why) : -ENOMEM;
+		if (r < 0)
+			imgfmt_error_set(reterr, r, "%s: %s", instead, why.text);
+	} else {
+		r = follow(gate, reference, flags, &path, reterr);
+	}
 	if (r < 0)
 		return r;
-	r = gate_open_file(path, reference->writable ? O_RDWR : O_RDONLY, &why);
-	if (r < 0)
-		return imgfmt_error_set(reterr, r, "its %s '%.200s': %.100s",
-					kind_name(reference->kind), path, why.text);
 	*ret_fd = r;
 	*ret_path = steal_ptr(path);
 	return 0;
 }
 
-const struct imgfmt_gate gate = {
-	.open = gate_open,
-};
+struct imgfmt_gate gate_make(const struct gate *gate)
+{
+	/* the library hands it back as it is */
+	return (struct imgfmt_gate){ .open = gate_open, .userdata = (void *)(uintptr_t)gate };
+}

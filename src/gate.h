@@ -7,6 +7,8 @@
 
 #include "imgfmt.h"
 
+#include <sys/types.h>
+
 /*
  * Find the path that a reference means, as QEMU does: an absolute name as it is, another one
  * relative to the directory part of its referrer's path as it was given (a symlink is not followed
@@ -17,8 +19,28 @@
  */
 int gate_resolve(const struct imgfmt_reference *reference, char **ret, struct imgfmt_error *reterr);
 
-/* Opens regular files and block devices, by the rules above. Has no userdata. */
-extern const struct imgfmt_gate gate;
+/* Which references are followed. */
+enum references {
+	REFERENCES_OWNER, /* as root: what the owner of the image could open himself */
+	REFERENCES_ALL,
+	REFERENCES_DENY,
+};
+
+/* What the user says of the files that an image refers to. */
+struct gate {
+	enum references references;
+	const char *image;     /* the image that these two are for, as spelled in its references */
+	const char *backing;   /* in place of its backing file, or NULL */
+	const char *data_file; /* in place of its data file, or NULL */
+	uid_t owner;           /* of the image */
+	gid_t group;
+};
+
+/*
+ * Opens regular files and block devices, by the rules above; what the user named himself without them.
+ * The result refers to @gate, and is for use while there is one thread only.
+ */
+struct imgfmt_gate gate_make(const struct gate *gate);
 
 /*
  * Open a file that must be a regular file or a block device, without waiting and without waking

@@ -31,7 +31,7 @@ static int open_mount(const struct session *session)
 	/* this also makes the kernel ask for the attributes */
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_dev != session->device)
+	if (st.st_dev != session->mount.device)
 		return -ENOENT;
 	return steal_fd(&fd);
 }
@@ -42,18 +42,41 @@ static int open_for_reading(const struct session *session)
 	_cleanup_close_ int fd = open(session->mountpoint, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->mount.device)
 		return -1;
 	return steal_fd(&fd);
 }
 
-/* Be the one whom the kernel tells of an error that it keeps for the next to ask. */
+/*
+ * Be the one whom the kernel tells of an error that it keeps for the next to ask. Not while somebody
+ * writes, who may be about to cause an error of his own: it would be taken from him.
+ */
 static void take_error(const struct session *session)
 {
-	_cleanup_close_ int fd = open_for_reading(session);
+	struct export_inode *inode = session->inode;
+	_cleanup_close_ int fd = -1;
 
+	if (inode->writers > 0 || !atomic_exchange(&inode->refused, false))
+		return;
+	fd = open_for_reading(session);
 	if (fd >= 0)
 		fsync(fd);
+}
+
+/*
+ * Tell the kernel that the file has changed. It keeps the times under the write-back cache, but not
+ * those of a root inode, which it set up before it knew of that cache.
+ */
+static void touch(const struct session *session)
+{
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+	_cleanup_close_ int fd = open_mount(session);
+	char path[64];
+
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	utimensat(AT_FDCWD, path, times, 0);
 }
 
 /*
@@ -99,8 +122,8 @@ static int unmount(struct session *session, struct imgfmt_error *reterr)
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
-	/* the path may have been renamed; the device has not */
-	r = mountinfo_find_device(session->device, &entry);
+	/* its path may have been renamed, and another may be there */
+	r = mountinfo_find_identity(&session->mount, &entry);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -118,6 +141,8 @@ static void do_jobs(struct helper *helper, unsigned int jobs)
 {
 	if (jobs & HELPER_TAKE_ERROR)
 		take_error(helper->session);
+	if (jobs & HELPER_TOUCH)
+		touch(helper->session);
 	if (jobs & HELPER_PRIME)
 		helper->prime_result = prime(helper->session);
 	if (jobs & HELPER_UNMOUNT)
@@ -162,6 +187,11 @@ static void post_take_error(void *userdata)
 	helper_post(userdata, HELPER_TAKE_ERROR);
 }
 
+static void post_touch(void *userdata)
+{
+	helper_post(userdata, HELPER_TOUCH);
+}
+
 int helper_start(struct helper *helper, struct session *session)
 {
 	int r;
@@ -174,6 +204,7 @@ int helper_start(struct helper *helper, struct session *session)
 		return -errno;
 	session->inode->correct_size = post_prime;
 	session->inode->take_error = post_take_error;
+	session->inode->touch = post_touch;
 	session->inode->userdata = helper;
 	r = pthread_create(&helper->thread, NULL, work, helper);
 	if (r != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one thread of the server that uses the mount from outside: it sets the size that the kernel
- * believes in, unmounts, and syncs. Each of these waits for requests to be answered, so no
+ * The one thread of the server that uses the mount from outside: it sets the size and times that the
+ * kernel believes in, unmounts, and syncs. Each of these waits for requests to be answered, so no
  * serving thread may do it, and the main thread must stay free for signals.
  */
 #pragma once
@@ -14,10 +14,11 @@
 /* Jobs, to be or'ed. They are done in this order. */
 enum helper_job {
 	HELPER_TAKE_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
-	HELPER_PRIME = 2,      /* make the kernel's size the true one */
-	HELPER_UNMOUNT = 4,    /* unmount; what is in use is detached */
-	HELPER_SYNC = 8,       /* have the kernel write back what it can */
-	HELPER_QUIT = 16,
+	HELPER_TOUCH = 2,      /* set the time of the last change to now */
+	HELPER_PRIME = 4,      /* make the kernel's size the true one */
+	HELPER_UNMOUNT = 8,    /* unmount; what is in use is detached */
+	HELPER_SYNC = 16,      /* have the kernel write back what it can */
+	HELPER_QUIT = 32,
 };
 
 struct helper {

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 struct human_size human_size(uint64_t bytes)
 {
@@ -36,6 +37,12 @@ static void print_name(FILE *out, const char *name)
 	}
 }
 
+static void print_padded_name(FILE *out, const char *name, int width)
+{
+	print_name(out, name);
+	fprintf(out, "%*s  ", width > (int)strlen(name) ? width - (int)strlen(name) : 0, "");
+}
+
 static void print_field(FILE *out, const char *field, const char *value)
 {
 	fprintf(out, "%s: ", field);
@@ -62,6 +69,27 @@ static void print_backing(FILE *out, const struct imgfmt_info *info, struct imgf
 		print_field(out, "backing file format", info->backing_format);
 }
 
+static void print_snapshots(FILE *out, struct imgfmt_image *image)
+{
+	struct imgfmt_snapshot snapshot;
+
+	for (unsigned int i = 0; imgfmt_get_snapshot(image, i, &snapshot) == 0; i++) {
+		struct tm date;
+		char text[32] = "";
+		time_t seconds = (time_t)snapshot.seconds;
+
+		if (i == 0)
+			fprintf(out, "Snapshot list:\n%-8s  %-24s  %-10s  %-10s  %s\n", "ID", "NAME",
+				"DISK SIZE", "VM STATE", "DATE");
+		if (localtime_r(&seconds, &date))
+			strftime(text, sizeof(text), "%F %T", &date);
+		print_padded_name(out, snapshot.id, 8);
+		print_padded_name(out, snapshot.name, 24);
+		fprintf(out, "%-10s  ", human_size(snapshot.size).text);
+		fprintf(out, "%-10s  %s\n", human_size(snapshot.vm_state_size).text, text);
+	}
+}
+
 void info_print(FILE *out, struct imgfmt_image *image, const char *name)
 {
 	struct imgfmt_info info;
@@ -75,10 +103,15 @@ void info_print(FILE *out, struct imgfmt_image *image, const char *name)
 		fprintf(out, "virtual size: %s (%ju bytes)\n", human_size(info.size).text,
 			(uintmax_t)info.size);
 		fprintf(out, "disk size: %s\n", human_size(info.allocated).text);
+		if (info.encryption)
+			fprintf(out, "encrypted: yes (%s)\n", info.encryption);
 		if (info.cluster_size)
 			fprintf(out, "cluster_size: %ju\n", (uintmax_t)info.cluster_size);
+		if (info.data_file_name)
+			print_field(out, "data file", info.data_file_name);
 		if (info.backing_name)
 			print_backing(out, &info, imgfmt_backing(image));
+		print_snapshots(out, image);
 		if (info.feature_count > 0)
 			fputs("Format specific information:\n", out);
 		for (unsigned int i = 0; i < info.feature_count; i++) {
@@ -173,6 +206,24 @@ static void print_json_features(FILE *out, const struct imgfmt_info *info)
 	fputs("}}", out);
 }
 
+static void print_json_snapshots(FILE *out, struct imgfmt_image *image)
+{
+	struct imgfmt_snapshot snapshot;
+	unsigned int i;
+
+	for (i = 0; imgfmt_get_snapshot(image, i, &snapshot) == 0; i++) {
+		fputs(i > 0 ? ", {\"id\": " : ", \"snapshots\": [{\"id\": ", out);
+		print_json_string(out, snapshot.id);
+		print_json_field(out, "name", snapshot.name);
+		fprintf(out,
+			", \"disk-size\": %ju, \"vm-state-size\": %ju, \"date-sec\": %jd}",
+			(uintmax_t)snapshot.size, (uintmax_t)snapshot.vm_state_size,
+			(intmax_t)snapshot.seconds);
+	}
+	if (i > 0)
+		fputc(']', out);
+}
+
 void info_print_json(FILE *out, struct imgfmt_image *image, const char *name)
 {
 	struct imgfmt_info info, below;
@@ -187,8 +238,13 @@ void info_print_json(FILE *out, struct imgfmt_image *image, const char *name)
 			(uintmax_t)info.allocated);
 		if (info.cluster_size)
 			fprintf(out, ", \"cluster-size\": %ju", (uintmax_t)info.cluster_size);
+		if (info.encryption)
+			print_json_field(out, "encryption", info.encryption);
+		if (info.data_file_name)
+			print_json_field(out, "data-file", info.data_file_name);
 		if (info.feature_count > 0)
 			print_json_features(out, &info);
+		print_json_snapshots(out, image);
 		if (info.backing_name)
 			print_json_field(out, "backing-filename", info.backing_name);
 		if (info.backing_name && imgfmt_backing(image)) {

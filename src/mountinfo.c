@@ -7,11 +7,18 @@
 #include "cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+
+/* From Linux 6.8 on; the C library's headers may be older. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
 
 void mount_entry_finish(struct mount_entry *entry)
 {
@@ -105,8 +112,41 @@ static void fclose_pointee(FILE **file)
 		fclose(*file);
 }
 
-/* The last mount at @target if that is not NULL, otherwise the first one of @device. */
-static int find(const char *target, dev_t device, struct mount_entry *ret)
+/* What to look for: the members that are set. */
+struct wanted {
+	const char *target; /* the last one there */
+	dev_t device;       /* or the first one of it */
+	const struct mount_identity *identity;
+};
+
+/* The kernel's number of the mount at a path, without asking the file system anything. */
+static uint64_t unique_number(const char *target)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, target, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_MNT_ID_UNIQUE, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_MNT_ID_UNIQUE))
+		return 0;
+	return stx.stx_mnt_id;
+}
+
+static bool is_identical(const struct mount_identity *identity, const struct mount_entry *entry)
+{
+	return entry->device == identity->device && strcmp(entry->source, identity->source) == 0 &&
+	       (identity->unique == 0 || unique_number(entry->target) == identity->unique);
+}
+
+static bool is_wanted(const struct wanted *wanted, const struct mount_entry *entry)
+{
+	if (wanted->identity)
+		return is_identical(wanted->identity, entry);
+	if (wanted->target)
+		return strcmp(entry->target, wanted->target) == 0;
+	return entry->device == wanted->device;
+}
+
+static int find(const struct wanted *wanted, struct mount_entry *ret)
 {
 	_cleanup_mount_entry_ struct mount_entry found = { 0 };
 	CLEANUP(fclose_pointee) FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -121,12 +161,12 @@ static int find(const char *target, dev_t device, struct mount_entry *ret)
 
 		if (!parse_line(line, &entry))
 			continue;
-		if (target ? strcmp(entry.target, target) != 0 : entry.device != device)
+		if (!is_wanted(wanted, &entry))
 			continue;
 		r = copy_entry(&entry, &found);
 		if (r < 0)
 			return r;
-		if (!target)
+		if (!wanted->target)
 			break;
 	}
 	if (!found.target)
@@ -138,12 +178,33 @@ static int find(const char *target, dev_t device, struct mount_entry *ret)
 
 int mountinfo_find_target(const char *target, struct mount_entry *ret)
 {
-	return find(target, 0, ret);
+	return find(&(struct wanted){ .target = target }, ret);
 }
 
 int mountinfo_find_device(dev_t device, struct mount_entry *ret)
 {
-	return find(NULL, device, ret);
+	return find(&(struct wanted){ .device = device }, ret);
+}
+
+int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret)
+{
+	return find(&(struct wanted){ .identity = identity }, ret);
+}
+
+int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry)
+{
+	*identity = (struct mount_identity){
+		.device = entry->device,
+		.unique = unique_number(entry->target),
+		.source = strdup(entry->source),
+	};
+	return identity->source ? 0 : -ENOMEM;
+}
+
+void mount_identity_finish(struct mount_identity *identity)
+{
+	free(identity->source);
+	*identity = (struct mount_identity){ 0 };
 }
 
 int resolve_path(const char *path, char **ret)

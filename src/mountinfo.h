@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The type that our mounts have. */
@@ -35,6 +36,24 @@ int mountinfo_find_target(const char *target, struct mount_entry *ret);
 
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
+
+/*
+ * What tells a mount from all others, also from later ones: as soon as a mount is gone the kernel
+ * gives its device number, and its place, to the next.
+ */
+struct mount_identity {
+	dev_t device;
+	uint64_t unique; /* the kernel's number that it never gives twice; 0 before Linux 6.8 */
+	char *source;
+};
+
+/* Learn the identity of the mount of @entry, which is there. Returns 0 or -ENOMEM. */
+int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry);
+
+void mount_identity_finish(struct mount_identity *identity);
+
+/* Find a mount again, wherever it is by now. Returns 0, or -ENOENT where it is gone. */
+int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret);
 
 /*
  * Resolve @path to an absolute one without symlinks. Works also where the last component is a

@@ -26,6 +26,15 @@ const char options_usage[] =
 	"  -r, --read-only         refuse writes\n"
 	"  -d, --daemonize         go to the background; return when the export is usable\n"
 	"  -p, --pidfile=FILE      hold the process id in FILE while the export is usable\n"
+	"      --snapshot=ID|NAME  show an internal snapshot, read-only\n"
+	"      --backing=[FORMAT:]FILE\n"
+	"                          use FILE in place of the backing file that IMAGE names\n"
+	"      --data-file=FILE    use FILE in place of the data file that IMAGE names\n"
+	"      --references=WHICH  follow references of IMAGE to other files: owner (what its\n"
+	"                          owner could open himself; the default), all, deny\n"
+	"      --passphrase-file=FILE\n"
+	"                          read the passphrase of an encrypted IMAGE from FILE, or\n"
+	"                          from standard input if FILE is -\n"
 	"      --growable          let writes past the end grow the disk\n"
 	"      --allow-other=WHEN  let other users in: auto (where permitted; the default),\n"
 	"                          on, off\n"
@@ -45,6 +54,11 @@ enum {
 	OPTION_DISCARD,
 	OPTION_INFO,
 	OPTION_JSON,
+	OPTION_SNAPSHOT,
+	OPTION_BACKING,
+	OPTION_DATA_FILE,
+	OPTION_REFERENCES,
+	OPTION_PASSPHRASE_FILE,
 };
 
 static const struct option long_options[] = {
@@ -52,6 +66,11 @@ static const struct option long_options[] = {
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "daemonize", no_argument, NULL, 'd' },
 	{ "pidfile", required_argument, NULL, 'p' },
+	{ "snapshot", required_argument, NULL, OPTION_SNAPSHOT },
+	{ "backing", required_argument, NULL, OPTION_BACKING },
+	{ "data-file", required_argument, NULL, OPTION_DATA_FILE },
+	{ "references", required_argument, NULL, OPTION_REFERENCES },
+	{ "passphrase-file", required_argument, NULL, OPTION_PASSPHRASE_FILE },
 	{ "growable", no_argument, NULL, OPTION_GROWABLE },
 	{ "allow-other", required_argument, NULL, OPTION_ALLOW_OTHER },
 	{ "cache", required_argument, NULL, OPTION_CACHE },
@@ -69,6 +88,7 @@ static const struct option long_options[] = {
 static const char *const allow_other_words[] = { "auto", "on", "off" };
 static const char *const cache_words[] = { "writeback", "writethrough", "none" };
 static const char *const switch_words[] = { "off", "on" };
+static const char *const references_words[] = { "owner", "all", "deny" };
 
 const char *cache_mode_name(enum cache_mode mode)
 {
@@ -121,6 +141,53 @@ static int check_format(const char *format, struct options_error *reterr)
 	return refuse(reterr, "unknown format '%s'; it is one of: %s", format, known);
 }
 
+/* FORMAT:FILE where what is before the colon is a format, else FILE. */
+static void split_backing(const char *argument, struct options *options)
+{
+	const char *name;
+
+	options->backing = argument;
+	options->backing_format = NULL;
+	for (unsigned int i = 0; (name = imgfmt_format_name(i)); i++) {
+		size_t length = strlen(name);
+
+		if (strncmp(argument, name, length) == 0 && argument[length] == ':') {
+			options->backing = argument + length + 1;
+			options->backing_format = name;
+		}
+	}
+}
+
+/* Store what an option about a file beside the image says. */
+static int apply_file(int option, const char *argument, struct options *options,
+		      struct options_error *reterr)
+{
+	unsigned int choice;
+	int r = 0;
+
+	switch (option) {
+	case OPTION_SNAPSHOT:
+		options->snapshot = argument;
+		break;
+	case OPTION_BACKING:
+		split_backing(argument, options);
+		break;
+	case OPTION_DATA_FILE:
+		options->data_file = argument;
+		break;
+	case OPTION_REFERENCES:
+		r = choose("references", argument, references_words,
+			   ARRAY_LENGTH(references_words), &choice, reterr);
+		if (r == 0)
+			options->references = (enum references)choice;
+		break;
+	case OPTION_PASSPHRASE_FILE:
+		options->passphrase_file = argument;
+		break;
+	}
+	return r;
+}
+
 /* Store what one option says. @option is what getopt_long() returned. */
 static int apply(int option, const char *argument, struct options *options,
 		 struct options_error *reterr)
@@ -171,6 +238,8 @@ static int apply(int option, const char *argument, struct options *options,
 	case OPTION_JSON:
 		options->json = true;
 		break;
+	default:
+		return apply_file(option, argument, options, reterr);
 	}
 	return r;
 }
@@ -222,6 +291,8 @@ static int finish(int count, char **words, struct options *options, struct optio
 		return refuse(reterr, "one IMAGE and one MOUNTPOINT, '%s' is too much", words[2]);
 	if (options->json)
 		return refuse(reterr, "--json goes with --info");
+	if (options->snapshot)
+		options->read_only = true; /* nobody can want to write to the past */
 	if (options->growable && options->read_only)
 		return refuse(reterr, "--growable and --read-only do not go together");
 	if (options->pidfile && !*options->pidfile)

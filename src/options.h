@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "gate.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,6 +37,12 @@ struct options {
 	const char *unmount;    /* for ACTION_UNMOUNT */
 	const char *format;     /* NULL: detect it */
 	const char *pidfile;    /* or NULL */
+	const char *snapshot;   /* or NULL */
+	const char *data_file;  /* or NULL: the one that the image names */
+	const char *backing;    /* or NULL: the one that the image names */
+	const char *backing_format;  /* with backing; NULL: detect it */
+	const char *passphrase_file; /* or NULL; "-" for standard input */
+	enum references references;
 	bool read_only;
 	bool daemonize;
 	bool growable;

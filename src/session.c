@@ -178,8 +178,9 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
 	fuse_set_log_func(log_libfuse);
 	r = mountinfo_find_target(mountpoint, &entry);
 	if (r == 0 && mount_entry_is_ours(&entry)) {
-		session->device = entry.device;
-		return 0;
+		r = mount_identity_init(&session->mount, &entry);
+		if (r == 0)
+			return 0;
 	}
 	imgfmt_error_set(reterr, -EIO, "mounted, but /proc/self/mountinfo does not show it");
 	session_finish(session);
@@ -191,8 +192,8 @@ void session_raise_readahead(const struct session *session)
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(session->device),
-		 minor(session->device));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(session->mount.device),
+		 minor(session->mount.device));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
 		log_verbose("%s: reading %s KiB ahead", session->inode->name, READAHEAD);
@@ -274,7 +275,7 @@ static bool remove_dead_mount(const struct session *session)
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	struct imgfmt_error why;
 
-	if (session->device == 0 || mountinfo_find_device(session->device, &entry) < 0)
+	if (!session->mount.source || mountinfo_find_identity(&session->mount, &entry) < 0)
 		return false;
 	if (unmount_path(entry.target, true, &why) < 0)
 		log_error("%s: the mount is dead but cannot be removed: %s", entry.target,
@@ -284,6 +285,8 @@ static bool remove_dead_mount(const struct session *session)
 
 int session_disconnect(struct session *session)
 {
+	bool dead;
+
 	if (session->loop)
 		pthread_join(session->loop, NULL);
 	/* with the mount gone this only frees; otherwise see remove_dead_mount() */
@@ -291,8 +294,13 @@ int session_disconnect(struct session *session)
 		fuse_session_unmount(session->fuse);
 	fuse_session_destroy(session->fuse);
 	session->fuse = NULL;
-	if (remove_dead_mount(session) && session->result == 0)
-		session->result = -ECONNABORTED; /* through fusectl, or by session_stop() */
+	dead = remove_dead_mount(session);
+	/* it was aborted, through fusectl or by session_stop(): else it would be gone */
+	if (dead && session->result == 0)
+		session->result = -ECONNABORTED;
+	/* a thread can meet the end of the mount while it takes a request */
+	if (!dead && !session->stopped && session->result == -ECONNABORTED)
+		session->result = 0;
 	return session->result;
 }
 
@@ -302,5 +310,6 @@ void session_finish(struct session *session)
 		session_disconnect(session);
 	if (session->ended_fd >= 0)
 		close(session->ended_fd);
+	mount_identity_finish(&session->mount);
 	free(session->mountpoint);
 }

@@ -10,6 +10,7 @@
 
 #include "export.h"
 #include "imgfmt.h"
+#include "mountinfo.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -20,7 +21,7 @@ struct session {
 	struct export_inode *inode;
 	struct fuse_session *fuse;
 	char *mountpoint; /* absolute; where it was mounted */
-	dev_t device;     /* of the mount; tells it from whatever else is at its path */
+	struct mount_identity mount; /* tells it from whatever else is at its path, or comes later */
 	pthread_t loop;
 	int ended_fd; /* readable once the threads have ended */
 	bool stopped; /* session_stop() was called */

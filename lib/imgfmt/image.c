@@ -7,6 +7,7 @@
 #include "image.h"
 
 #include "cleanup.h"
+#include "guard.h"
 #include "io.h"
 #include "lock.h"
 
@@ -57,6 +58,7 @@ static struct imgfmt_image *image_create(const struct imgfmt_open_options *optio
 		return NULL;
 	}
 	image->read_only = options->read_only;
+	image->describe_only = options->describe_only;
 	image->keep_space = options->keep_space;
 	image->warn = options->warn;
 	image->userdata = options->userdata;
@@ -249,14 +251,15 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 
 	if (!image->backing_name)
 		return 0;
-	if (!image->backing_format)
+	if (!image->backing_format && !options->replace_backing)
 		imgfmt_warn(image, "%s: does not say what format its backing file has; detecting it",
 			    image->path);
 	r = pass_gate(image, options, &reference, &fd, &path, reterr);
 	if (r < 0)
 		return r;
 	below.path = path;
-	below.format = image->backing_format;
+	below.format = options->replace_backing ? options->backing_format : image->backing_format;
+	below.replace_backing = false;
 	below.snapshot = NULL;
 	below.read_only = true;
 	return open_image(fd, &below, &self, &image->backing, reterr);
@@ -359,6 +362,7 @@ static int zero_growth(struct imgfmt_image *image, uint64_t old_size)
 int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
 {
 	EXCLUSIVE(&image->use);
+	CLEANUP(mutex_unlock_pointee) pthread_mutex_t *guard = NULL;
 	uint64_t old_size = image->size;
 	int r;
 
@@ -368,7 +372,11 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
 		return -EFBIG;
 	if (size == old_size)
 		return 0;
-	r = driver_truncate(image, size);
+	/* What is cut off reads as zeroes for who looks for a format. */
+	guard = guard_lock(image, size);
+	r = guard ? guard_check(image, NULL, IMGFMT_SAMPLE_SIZE, size) : 0;
+	if (r == 0)
+		r = driver_truncate(image, size);
 	if (r < 0)
 		return r;
 	r = zero_growth(image, old_size);
@@ -398,6 +406,7 @@ void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 		.size = image->size,
 		.backing_name = image->backing_name,
 		.backing_format = image->backing_format,
+		.has_data_file = image->has_data_file,
 		.data_file_name = image->data_file_name,
 	};
 	ret->allocated = allocated_by(image->file) + allocated_by(image->data_file);

@@ -20,6 +20,7 @@ struct imgfmt_image {
 	struct imgfmt_image *backing; /* the next of the chain, or NULL; read-only */
 	char *path;                   /* for messages */
 	bool read_only;
+	bool describe_only; /* its content must not be asked for */
 	bool detected;   /* nobody stated the format */
 	bool keep_space; /* freed host space is not given back */
 	_Atomic bool damaged; /* the driver found a contradiction: no writes any more */

@@ -66,7 +66,11 @@ struct imgfmt_open_options {
 	const char *format; /* a driver's name, or NULL to detect it */
 	const char *snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
 	const char *passphrase; /* of an encrypted image, or NULL */
+	/* the gate puts another file in the place of the backing file, of this format or to detect */
+	bool replace_backing;
+	const char *backing_format;
 	bool read_only;
+	bool describe_only; /* no content is wanted: encrypted images can be opened without more */
 	bool keep_space;      /* do not give freed host space back (--discard=off) */
 	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
 	const struct imgfmt_gate *gate; /* NULL refuses every reference */
@@ -172,8 +176,9 @@ struct imgfmt_info {
 	struct imgfmt_feature features[16];
 	const char *backing_name;   /* as the image spells it, or NULL */
 	const char *backing_format; /* as the image says, or NULL */
+	bool has_data_file;         /* guest data lies in a file of its own */
 	const char *data_file_name; /* as the image spells it, or NULL */
-	const char *encryption;     /* "aes", or NULL */
+	const char *encryption;     /* "aes", "luks", or NULL */
 };
 
 /* Describe @image itself. The strings live as long as it is open. */

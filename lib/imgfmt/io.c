@@ -6,6 +6,7 @@
  * bytes lie until it has moved them. Copy-on-write lives here, once: what a driver calls the head
  * and tail of new clusters is filled with what the guest reads there now.
  */
+#include "guard.h"
 #include "io.h"
 
 #include "align.h"
@@ -63,6 +64,8 @@ int imgfmt_read(struct imgfmt_image *image, void *buffer, size_t count, uint64_t
 	uint64_t epoch;
 	int r;
 
+	if (image->describe_only)
+		return -EACCES;
 	if (!range_fits(guest_offset, count, image->size))
 		return -EINVAL;
 	epoch = grace_enter(&image->grace);
@@ -222,51 +225,11 @@ static int write_range(struct imgfmt_image *image, const void *buffer, uint64_t 
 	return 0;
 }
 
-/* Would the first sector, with these bytes in it, be taken for a format other than raw? */
-static int changes_format(struct imgfmt_image *image, const void *buffer, size_t count,
-			  uint64_t guest_offset, bool *ret)
-{
-	struct imgfmt_sample sample;
-	size_t within = (size_t)min_u64(count, IMGFMT_SAMPLE_SIZE - guest_offset);
-	int r;
-
-	r = imgfmt_take_sample(image->file, &sample);
-	if (r < 0)
-		return r;
-	memcpy(sample.head + guest_offset, buffer, within);
-	*ret = imgfmt_probe(&sample) != image->driver;
-	return 0;
-}
-
-/*
- * A disk that we only guessed to be raw: whoever writes to it, a guest perhaps, must not be able to
- * turn it into an image that names files of the host.
- */
-static int write_guarded(struct imgfmt_image *image, const void *buffer, size_t count,
-			 uint64_t guest_offset)
-{
-	LOCKED(&image->head);
-	bool changes;
-	int r;
-
-	r = changes_format(image, buffer, count, guest_offset, &changes);
-	if (r < 0)
-		return r;
-	if (changes)
-		return -EPERM;
-	return write_range(image, buffer, count, guest_offset, false);
-}
-
-static bool is_guarded(const struct imgfmt_image *image, uint64_t guest_offset)
-{
-	return image->detected && image->driver == imgfmt_find_driver("raw") &&
-	       guest_offset < IMGFMT_SAMPLE_SIZE;
-}
-
 int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
 		 uint64_t guest_offset)
 {
 	SHARED(&image->use);
+	CLEANUP(mutex_unlock_pointee) pthread_mutex_t *guard = NULL;
 	uint64_t epoch;
 	int r;
 
@@ -275,9 +238,9 @@ int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
 	if (!range_fits(guest_offset, count, image->size))
 		return -EINVAL;
 	epoch = grace_enter(&image->grace);
-	if (is_guarded(image, guest_offset))
-		r = write_guarded(image, buffer, count, guest_offset);
-	else
+	guard = guard_lock(image, guest_offset);
+	r = guard ? guard_check(image, buffer, count, guest_offset) : 0;
+	if (r == 0)
 		r = write_range(image, buffer, count, guest_offset, false);
 	grace_leave(&image->grace, epoch);
 	return r;
@@ -346,6 +309,7 @@ int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 		enum imgfmt_zero_mode mode)
 {
 	SHARED(&image->use);
+	CLEANUP(mutex_unlock_pointee) pthread_mutex_t *guard = NULL;
 	uint64_t epoch;
 	int r;
 
@@ -354,7 +318,10 @@ int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 	if (!range_fits(guest_offset, length, image->size))
 		return -EINVAL;
 	epoch = grace_enter(&image->grace);
-	r = zero_range(image, guest_offset, length, mode);
+	guard = guard_lock(image, guest_offset);
+	r = guard ? guard_check(image, NULL, length, guest_offset) : 0;
+	if (r == 0)
+		r = zero_range(image, guest_offset, length, mode);
 	grace_leave(&image->grace, epoch);
 	return r;
 }

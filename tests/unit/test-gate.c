@@ -106,17 +106,23 @@ static void remove_files(void)
 	rmdir(directory);
 }
 
+static struct gate gate = { .image = "" };
+
 /* Open @name through the gate as a reference of an image in the directory. */
 static int pass(const char *name, bool writable, char **ret_path, struct imgfmt_error *reterr)
 {
 	struct imgfmt_reference reference;
+	struct imgfmt_gate opener;
 	char referrer[128];
 	int fd = -1, r;
 
 	snprintf(referrer, sizeof(referrer), "%s", in_directory("overlay"));
 	reference = reference_to(name, referrer);
 	reference.writable = writable;
-	r = gate.open(gate.userdata, &reference, &fd, ret_path, reterr);
+	if (strcmp(gate.image, "overlay") == 0)
+		gate.image = referrer;
+	opener = gate_make(&gate);
+	r = opener.open(opener.userdata, &reference, &fd, ret_path, reterr);
 	CHECK(r == 0 ? fd >= 0 : fd == -1);
 	return r < 0 ? r : fd;
 }
@@ -161,6 +167,68 @@ static void test_refusing(void)
 	CHECK(!path);
 }
 
+/* What the user puts in the place of a reference is for the image that he names, and for no other. */
+static void test_replacing(void)
+{
+	char *path = NULL, other[128];
+	struct imgfmt_error why;
+	int fd;
+
+	snprintf(other, sizeof(other), "%s", in_directory("file"));
+	gate = (struct gate){ .image = "overlay", .backing = other };
+	fd = pass("nothing", false, &path, &why);
+	CHECK(fd >= 0 && strcmp(path, other) == 0);
+	close(fd);
+	free(path);
+	path = NULL;
+	gate = (struct gate){ .image = "another", .backing = other };
+	CHECK_EQUAL(pass("nothing", false, &path, &why), -ENOENT);
+	gate = (struct gate){ .image = "" };
+}
+
+static void test_denying(void)
+{
+	struct imgfmt_error why;
+	char *path = NULL;
+
+	gate.references = REFERENCES_DENY;
+	CHECK_EQUAL(pass("file", false, &path, &why), -EACCES);
+	CHECK(strstr(why.text, "--references=deny"));
+	gate.references = REFERENCES_OWNER;
+}
+
+/* Root looks with the eyes of the image's owner, and is root again afterwards. */
+static void test_owner(void)
+{
+	struct imgfmt_error why;
+	char *path = NULL;
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	CHECK(chmod(directory, 0755) == 0);
+	gate.owner = gate.group = 65534;
+	CHECK_EQUAL(pass("file", false, &path, &why), -EACCES);
+	CHECK(strstr(why.text, "--references=all"));
+	CHECK(chmod(in_directory("file"), 0644) == 0);
+	fd = pass("file", false, &path, &why);
+	CHECK(fd >= 0);
+	close(fd);
+	free(path);
+	path = NULL;
+	CHECK_EQUAL(pass("file", true, &path, &why), -EACCES);
+	gate.references = REFERENCES_ALL;
+	fd = pass("file", true, &path, &why);
+	CHECK(fd >= 0);
+	close(fd);
+	free(path);
+	/* the rights are ours again */
+	CHECK(chmod(in_directory("file"), 0) == 0);
+	fd = open(in_directory("file"), O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0);
+	close(fd);
+}
+
 int main(void)
 {
 	pid_t child;
@@ -174,6 +242,9 @@ int main(void)
 	if (child == 0) {
 		test_opening();
 		test_refusing();
+		test_replacing();
+		test_denying();
+		test_owner();
 		_exit(0);
 	}
 	CHECK(waitpid(child, &status, 0) == child);

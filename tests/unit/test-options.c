@@ -67,6 +67,8 @@ static void test_defaults(void)
 	CHECK(options.discard);
 	CHECK(options.allow_other == ALLOW_OTHER_AUTO);
 	CHECK(options.cache == CACHE_WRITEBACK);
+	CHECK(!options.snapshot && !options.data_file && !options.backing);
+	CHECK(!options.passphrase_file && options.references == REFERENCES_OWNER);
 }
 
 static void test_export(void)
@@ -109,6 +111,27 @@ static void test_choices(void)
 	refused("--discard=1 x", "one of: off, on");
 	refused("--format=cow x", "unknown format 'cow'; it is one of: ");
 	refused("-f '' x", "unknown format ''");
+}
+
+static void test_files_beside_the_image(void)
+{
+	struct options options = accepted("--snapshot=one x");
+
+	CHECK(strcmp(options.snapshot, "one") == 0 && options.read_only);
+	CHECK(strcmp(accepted("--data-file=d x").data_file, "d") == 0);
+	CHECK(strcmp(accepted("--passphrase-file - x").passphrase_file, "-") == 0);
+	CHECK(accepted("--references=all x").references == REFERENCES_ALL);
+	CHECK(accepted("--references=deny x").references == REFERENCES_DENY);
+	CHECK(accepted("--references=owner x").references == REFERENCES_OWNER);
+	options = accepted("--backing=file x");
+	CHECK(strcmp(options.backing, "file") == 0 && !options.backing_format);
+	options = accepted("--backing=raw:file x");
+	CHECK(strcmp(options.backing, "file") == 0 && strcmp(options.backing_format, "raw") == 0);
+	/* a name is not a format just because it has a colon */
+	options = accepted("--backing=odd:file x");
+	CHECK(strcmp(options.backing, "odd:file") == 0 && !options.backing_format);
+	refused("--references=some x", "one of: owner, all, deny");
+	refused("--snapshot=1 --growable x", "do not go together");
 }
 
 static void test_verbs(void)
@@ -159,6 +182,7 @@ int main(void)
 	test_defaults();
 	test_export();
 	test_choices();
+	test_files_beside_the_image();
 	test_verbs();
 	test_refusals();
 	return 0;

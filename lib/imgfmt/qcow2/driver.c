@@ -49,9 +49,6 @@ static int read_header(struct qcow2 *q, struct imgfmt_error *reterr)
 /* What the header says is well-formed, but we cannot serve it. */
 static int check_supported(const struct qcow2_header *header, struct imgfmt_error *reterr)
 {
-	if (header->crypt_method == QCOW2_CRYPT_LUKS)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"it is encrypted with LUKS, which is not supported");
 	if (header->compression_type == QCOW2_COMPRESSION_ZSTD && !zstd_is_available())
 		return imgfmt_error_set(reterr, -ENOTSUP,
 					"its clusters are compressed with zstd, without which this program was built");
@@ -95,7 +92,7 @@ static int check_condition(struct qcow2 *q, struct imgfmt_error *reterr)
 			imgfmt_warn(q->image, "%s: is marked corrupt: what it shows may be wrong", path);
 		return 0;
 	}
-	if (header->crypt_method != QCOW2_CRYPT_NONE)
+	if (header->crypt_method == QCOW2_CRYPT_AES)
 		return imgfmt_error_set(reterr, -EROFS, "encrypted images can only be read");
 	if (header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT)
 		return imgfmt_error_set(reterr, -EUCLEAN,
@@ -154,8 +151,11 @@ static int init_state(struct qcow2 *q, const struct imgfmt_open_options *options
 static int open_encryption(struct qcow2 *q, const struct imgfmt_open_options *options,
 			   struct imgfmt_error *reterr)
 {
-	if (q->header.crypt_method == QCOW2_CRYPT_NONE)
+	if (q->header.crypt_method == QCOW2_CRYPT_NONE || options->describe_only)
 		return 0;
+	if (q->header.crypt_method == QCOW2_CRYPT_LUKS)
+		return imgfmt_error_set(reterr, -ENOTSUP,
+					"it is encrypted with LUKS, which is not supported");
 	/* libqcow knows only the active L1 table. */
 	if (options->snapshot)
 		return imgfmt_error_set(reterr, -ENOTSUP,
@@ -247,13 +247,25 @@ static const char *yes_no(bool value)
 	return value ? "true" : "false";
 }
 
+static const char *encryption_name(uint32_t crypt_method)
+{
+	switch (crypt_method) {
+	case QCOW2_CRYPT_AES:
+		return "aes";
+	case QCOW2_CRYPT_LUKS:
+		return "luks";
+	default:
+		return NULL;
+	}
+}
+
 static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 {
 	struct qcow2 *q = qcow2_of(image);
 	const struct qcow2_header *header = &q->header;
 
 	info->cluster_size = q->geometry.cluster_size;
-	info->encryption = q->aes ? "aes" : NULL;
+	info->encryption = encryption_name(header->crypt_method);
 	add_feature(info, "compat", "%s", header->version == 2 ? "0.10" : "1.1");
 	add_feature(info, "compression type", "%s",
 		    header->compression_type == QCOW2_COMPRESSION_ZSTD ? "zstd" : "zlib");

@@ -209,7 +209,8 @@ static int link_slice(struct qcow2 *q, const struct driver_allocation *allocatio
 	for (uint64_t i = 0; i < count && r == 0; i++) {
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
-		if (!allocation->reserved)
+		/* A data file keeps each guest cluster where it was: there is nothing to let go. */
+		if (!allocation->reserved && !geometry->external_data)
 			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
 		l2_store(geometry, slice->data, index + i,
 			 new_entry(q, allocation, nth + i, old));
