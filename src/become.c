@@ -69,7 +69,8 @@ void identity_revert(struct identity_change *change)
 {
 	setfsuid(change->uid);
 	setfsgid(change->gid);
-	if ((uid_t)setfsuid((uid_t)-1) != change->uid || (gid_t)setfsgid((gid_t)-1) != change->gid ||
+	if ((uid_t)setfsuid((uid_t)-1) != change->uid ||
+	    (gid_t)setfsgid((gid_t)-1) != change->gid ||
 	    setgroups((size_t)change->group_count, change->groups) < 0)
 		abort();
 	free(change->groups);

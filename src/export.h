@@ -45,7 +45,8 @@ struct export_inode {
 	atomic_bool usable;     /* the first priming is over */
 	atomic_bool refused;    /* a cached write was, and the kernel may still remember that */
 	atomic_bool changed;    /* since the last writer left */
-	atomic_bool time_set;   /* somebody set the time of the last change since the first writer came */
+	atomic_bool
+		time_set; /* somebody set the time of the last change since the first writer came */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
 	struct stat attributes;          /* mode, owner and times only */

@@ -103,9 +103,10 @@ static int open_as_owner(const struct gate *gate, const char *path, int flags,
 	if (fd == -EACCES || fd == -EPERM) {
 		struct imgfmt_error why = *reterr;
 
-		imgfmt_error_set(reterr, fd,
-				 "the owner of the image could not open it himself (%.300s); --references=all allows it",
-				 why.text);
+		imgfmt_error_set(
+			reterr, fd,
+			"the owner of the image could not open it himself (%.300s); --references=all allows it",
+			why.text);
 	}
 	return fd;
 }
@@ -140,9 +141,10 @@ static int follow(const struct gate *gate, const struct imgfmt_reference *refere
 		return imgfmt_error_set(reterr, -EINVAL,
 					"it does not name its %s; --data-file=FILE does", kind);
 	if (gate->references == REFERENCES_DENY)
-		return imgfmt_error_set(reterr, -EACCES,
-					"it refers to the %s '%s', and --references=deny allows none",
-					kind, reference->name);
+		return imgfmt_error_set(
+			reterr, -EACCES,
+			"it refers to the %s '%s', and --references=deny allows none", kind,
+			reference->name);
 	r = gate_resolve(reference, ret_path, reterr);
 	if (r < 0)
 		return r;

@@ -79,8 +79,8 @@ static void print_snapshots(FILE *out, struct imgfmt_image *image)
 		time_t seconds = (time_t)snapshot.seconds;
 
 		if (i == 0)
-			fprintf(out, "Snapshot list:\n%-8s  %-24s  %-10s  %-10s  %s\n", "ID", "NAME",
-				"DISK SIZE", "VM STATE", "DATE");
+			fprintf(out, "Snapshot list:\n%-8s  %-24s  %-10s  %-10s  %s\n", "ID",
+				"NAME", "DISK SIZE", "VM STATE", "DATE");
 		if (localtime_r(&seconds, &date))
 			strftime(text, sizeof(text), "%F %T", &date);
 		print_padded_name(out, snapshot.id, 8);
@@ -215,8 +215,7 @@ static void print_json_snapshots(FILE *out, struct imgfmt_image *image)
 		fputs(i > 0 ? ", {\"id\": " : ", \"snapshots\": [{\"id\": ", out);
 		print_json_string(out, snapshot.id);
 		print_json_field(out, "name", snapshot.name);
-		fprintf(out,
-			", \"disk-size\": %ju, \"vm-state-size\": %ju, \"date-sec\": %jd}",
+		fprintf(out, ", \"disk-size\": %ju, \"vm-state-size\": %ju, \"date-sec\": %jd}",
 			(uintmax_t)snapshot.size, (uintmax_t)snapshot.vm_state_size,
 			(intmax_t)snapshot.seconds);
 	}

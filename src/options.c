@@ -176,8 +176,8 @@ static int apply_file(int option, const char *argument, struct options *options,
 		options->data_file = argument;
 		break;
 	case OPTION_REFERENCES:
-		r = choose("references", argument, references_words,
-			   ARRAY_LENGTH(references_words), &choice, reterr);
+		r = choose("references", argument, references_words, ARRAY_LENGTH(references_words),
+			   &choice, reterr);
 		if (r == 0)
 			options->references = (enum references)choice;
 		break;
@@ -291,12 +291,34 @@ static int finish(int count, char **words, struct options *options, struct optio
 		return refuse(reterr, "one IMAGE and one MOUNTPOINT, '%s' is too much", words[2]);
 	if (options->json)
 		return refuse(reterr, "--json goes with --info");
+	if (options->snapshot && options->growable)
+		return refuse(reterr,
+			      "--snapshot shows a disk read-only, which cannot be --growable");
 	if (options->snapshot)
-		options->read_only = true; /* nobody can want to write to the past */
+		options->read_only = true;
 	if (options->growable && options->read_only)
 		return refuse(reterr, "--growable and --read-only do not go together");
 	if (options->pidfile && !*options->pidfile)
 		return refuse(reterr, "--pidfile needs a FILE that is not empty");
+	return 0;
+}
+
+/* Refuse empty names of files beside the image. */
+static int check_files(const struct options *options, struct options_error *reterr)
+{
+	const struct {
+		const char *option, *file;
+	} files[] = {
+		{ "backing", options->backing },
+		{ "data-file", options->data_file },
+		{ "passphrase-file", options->passphrase_file },
+		{ "snapshot", options->snapshot },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+		if (files[i].file && !*files[i].file)
+			return refuse(reterr, "--%s needs a name that is not empty",
+				      files[i].option);
 	return 0;
 }
 
@@ -325,7 +347,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct options_err
 		if (r < 0)
 			return r;
 	}
-	r = finish(argc - optind, argv + optind, &options, reterr);
+	r = check_files(&options, reterr);
+	if (r == 0)
+		r = finish(argc - optind, argv + optind, &options, reterr);
 	if (r < 0)
 		return r;
 	*ret = options;

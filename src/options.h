@@ -32,14 +32,14 @@ enum cache_mode {
 
 struct options {
 	enum action action;
-	const char *image;      /* for ACTION_EXPORT and ACTION_INFO */
-	const char *mountpoint; /* the image itself unless stated */
-	const char *unmount;    /* for ACTION_UNMOUNT */
-	const char *format;     /* NULL: detect it */
-	const char *pidfile;    /* or NULL */
-	const char *snapshot;   /* or NULL */
-	const char *data_file;  /* or NULL: the one that the image names */
-	const char *backing;    /* or NULL: the one that the image names */
+	const char *image;           /* for ACTION_EXPORT and ACTION_INFO */
+	const char *mountpoint;      /* the image itself unless stated */
+	const char *unmount;         /* for ACTION_UNMOUNT */
+	const char *format;          /* NULL: detect it */
+	const char *pidfile;         /* or NULL */
+	const char *snapshot;        /* or NULL */
+	const char *data_file;       /* or NULL: the one that the image names */
+	const char *backing;         /* or NULL: the one that the image names */
 	const char *backing_format;  /* with backing; NULL: detect it */
 	const char *passphrase_file; /* or NULL; "-" for standard input */
 	enum references references;

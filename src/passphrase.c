@@ -34,18 +34,19 @@ static int read_from(struct passphrase *passphrase, int fd, const char *path,
 	ssize_t length = read_all(fd, passphrase->text, sizeof(passphrase->text));
 
 	if (length < 0)
-		return imgfmt_error_set(reterr, (int)length, "%s: %s", path, strerror((int)-length));
+		return imgfmt_error_set(reterr, (int)length, "%s: %s", path,
+					strerror((int)-length));
 	if (length > 0 && passphrase->text[length - 1] == '\n')
 		length--;
 	if (length > PASSPHRASE_MAX)
 		return imgfmt_error_set(reterr, -EINVAL,
-					"%s: a passphrase of more than %d bytes is not supported", path,
-					PASSPHRASE_MAX);
+					"%s: a passphrase of more than %d bytes is not supported",
+					path, PASSPHRASE_MAX);
 	passphrase->text[length] = '\0';
 	if (length == 0 || strlen(passphrase->text) != (size_t)length)
 		return imgfmt_error_set(reterr, -EINVAL, "%s: %s", path,
-					length ? "the passphrase contains a NUL"
-					       : "the passphrase is empty");
+					length ? "the passphrase contains a NUL" :
+						 "the passphrase is empty");
 	return 0;
 }
 

@@ -192,8 +192,8 @@ void session_raise_readahead(const struct session *session)
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(session->mount.device),
-		 minor(session->mount.device));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 major(session->mount.device), minor(session->mount.device));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
 		log_verbose("%s: reading %s KiB ahead", session->inode->name, READAHEAD);

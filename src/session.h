@@ -21,7 +21,8 @@ struct session {
 	struct export_inode *inode;
 	struct fuse_session *fuse;
 	char *mountpoint; /* absolute; where it was mounted */
-	struct mount_identity mount; /* tells it from whatever else is at its path, or comes later */
+	struct mount_identity
+		mount; /* tells it from whatever else is at its path, or comes later */
 	pthread_t loop;
 	int ended_fd; /* readable once the threads have ended */
 	bool stopped; /* session_stop() was called */

@@ -56,8 +56,9 @@ int aes_open(struct hostfile *file, const struct imgfmt_open_options *options, s
 	char text[256];
 
 	if (!options->passphrase)
-		return imgfmt_error_set(reterr, -EACCES,
-					"it is encrypted with AES: it needs a passphrase (--passphrase-file=FILE)");
+		return imgfmt_error_set(
+			reterr, -EACCES,
+			"it is encrypted with AES: it needs a passphrase (--passphrase-file=FILE)");
 	aes = calloc(1, sizeof(*aes));
 	if (!aes)
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");

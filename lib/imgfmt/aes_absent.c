@@ -10,8 +10,9 @@ int aes_open(struct hostfile *file, const struct imgfmt_open_options *options, s
 	(void)file;
 	(void)options;
 	(void)ret;
-	return imgfmt_error_set(reterr, -ENOTSUP,
-				"it is encrypted with AES, and this program was built without libqcow");
+	return imgfmt_error_set(
+		reterr, -ENOTSUP,
+		"it is encrypted with AES, and this program was built without libqcow");
 }
 
 void aes_close(struct aes *aes)

@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The only caller of driver functions. Each wrapper checks what the core asks and what the driver
- * answers, says what a missing function means, and keeps drivers that ask for it to one call at a
- * time. A check that fails is a mistake of ours, so it is an assert.
+ * The only caller of driver functions, but for probe, which is pure. Each wrapper checks what the
+ * core asks and what the driver answers, and says what a missing function means. A check that fails
+ * is a mistake of ours, so it is an assert.
  */
 #include "image.h"
 
-#include "lock.h"
 #include "overflow.h"
 
 #include <assert.h>
 #include <errno.h>
-
-/* The mutex around calls of this driver, or NULL, which LOCK_DRIVER() takes as well. */
-static pthread_mutex_t *serial_mutex(struct imgfmt_image *image)
-{
-	if (!image->driver->serialize)
-		return NULL;
-	mutex_lock(&image->serial);
-	return &image->serial;
-}
-
-#define LOCK_DRIVER(image)             \
-	CLEANUP(mutex_unlock_pointee)  \
-	__attribute__((unused)) pthread_mutex_t *serial_ = serial_mutex(image)
 
 static void check_range(const struct imgfmt_image *image, uint64_t guest_offset, uint64_t length)
 {
@@ -55,7 +41,6 @@ void driver_close(struct imgfmt_image *image)
 int driver_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 	       struct driver_extent *ret)
 {
-	LOCK_DRIVER(image);
 	int r;
 
 	check_range(image, guest_offset, length);
@@ -69,8 +54,6 @@ int driver_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t lengt
 int driver_read_encoded(struct imgfmt_image *image, void *buffer, size_t count,
 			uint64_t guest_offset)
 {
-	LOCK_DRIVER(image);
-
 	check_range(image, guest_offset, count);
 	assert(image->driver->read_encoded);
 	return image->driver->read_encoded(image, buffer, count, guest_offset);
@@ -79,7 +62,6 @@ int driver_read_encoded(struct imgfmt_image *image, void *buffer, size_t count,
 int driver_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		       struct driver_write *ret)
 {
-	LOCK_DRIVER(image);
 	int r;
 
 	check_range(image, guest_offset, length);
@@ -97,7 +79,6 @@ int driver_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64
 
 int driver_write_end(struct imgfmt_image *image, struct driver_write *write, int result)
 {
-	LOCK_DRIVER(image);
 	int r;
 
 	assert(write->allocation);
@@ -110,7 +91,6 @@ int driver_write_end(struct imgfmt_image *image, struct driver_write *write, int
 int driver_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		enum imgfmt_zero_mode mode, uint64_t *ret_length)
 {
-	LOCK_DRIVER(image);
 	int r;
 
 	check_range(image, guest_offset, length);
@@ -128,21 +108,16 @@ int driver_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 
 int driver_writeback(struct imgfmt_image *image)
 {
-	LOCK_DRIVER(image);
-
 	return image->driver->writeback ? image->driver->writeback(image) : 0;
 }
 
 int driver_flush(struct imgfmt_image *image)
 {
-	LOCK_DRIVER(image);
-
 	return image->driver->flush ? image->driver->flush(image) : hostfile_sync(image->file);
 }
 
 int driver_truncate(struct imgfmt_image *image, uint64_t size)
 {
-	LOCK_DRIVER(image);
 	int r;
 
 	if (!image->driver->truncate)
@@ -152,19 +127,14 @@ int driver_truncate(struct imgfmt_image *image, uint64_t size)
 	return r;
 }
 
-int driver_get_snapshot(struct imgfmt_image *image, unsigned int index,
-			struct imgfmt_snapshot *ret)
+int driver_get_snapshot(struct imgfmt_image *image, unsigned int index, struct imgfmt_snapshot *ret)
 {
-	LOCK_DRIVER(image);
-
-	return image->driver->get_snapshot ? image->driver->get_snapshot(image, index, ret)
-					   : -ENOENT;
+	return image->driver->get_snapshot ? image->driver->get_snapshot(image, index, ret) :
+					     -ENOENT;
 }
 
 void driver_describe(struct imgfmt_image *image, struct imgfmt_info *info)
 {
-	LOCK_DRIVER(image);
-
 	if (image->driver->describe)
 		image->driver->describe(image, info);
 }

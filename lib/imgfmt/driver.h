@@ -4,7 +4,8 @@
  *
  * A driver answers where guest bytes lie; the core moves them. A driver never reads its backing
  * image, never copies on write, never opens a file: by what it returns it says that somebody
- * must. Only contract.c calls these functions, and checks both sides of every call.
+ * must. Only contract.c calls these functions, and checks both sides of every call; but for probe,
+ * which probe.c asks. They are called from many threads at once.
  *
  * Ranges given to a driver lie inside the disk and are not empty. Members that may be NULL say
  * what NULL means; there are no other questions about what a driver can do.
@@ -59,7 +60,6 @@ struct imgfmt_driver {
 	const char *description;
 	size_t state_size;  /* of image->state, zeroed before open and freed after close */
 	bool has_snapshots; /* open heeds options->snapshot */
-	bool serialize;     /* at most one call at a time: the library below is not thread-safe */
 
 	/* How sure the driver is that the file is its own: 0 not at all ... 100. Pure, no I/O. */
 	int (*probe)(const struct imgfmt_sample *sample);

@@ -63,7 +63,6 @@ static struct imgfmt_image *image_create(const struct imgfmt_open_options *optio
 	image->warn = options->warn;
 	image->userdata = options->userdata;
 	pthread_rwlock_init(&image->use, NULL);
-	pthread_mutex_init(&image->serial, NULL);
 	pthread_mutex_init(&image->head, NULL);
 	grace_init(&image->grace);
 	return image;
@@ -80,7 +79,6 @@ static void image_destroy(struct imgfmt_image *image)
 	free(image->backing_name);
 	free(image->backing_format);
 	pthread_rwlock_destroy(&image->use);
-	pthread_mutex_destroy(&image->serial);
 	pthread_mutex_destroy(&image->head);
 	free(image);
 }
@@ -119,9 +117,9 @@ static int check_ancestors(struct hostfile *file, const struct ancestor *above, 
 		if (r < 0)
 			return imgfmt_error_set(reterr, r, "%s: %s", path, strerror(-r));
 		if (above_device == device && above_inode == inode)
-			return imgfmt_error_set(reterr, -EINVAL,
-						"%s: refers to itself through the files it is based on",
-						path);
+			return imgfmt_error_set(
+				reterr, -EINVAL,
+				"%s: refers to itself through the files it is based on", path);
 		if (++depth > MAX_DEPTH)
 			return imgfmt_error_set(reterr, -EINVAL,
 						"%s: more than %d backing files below one another",
@@ -170,8 +168,8 @@ static int open_file(const struct imgfmt_image *image, int fd, const char *path,
 	r = hostfile_create(fd, !image->read_only, ret);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", path,
-					r == -EINVAL ? "not a regular file or a block device"
-						     : strerror(-r));
+					r == -EINVAL ? "not a regular file or a block device" :
+						       strerror(-r));
 	r = check_ancestors(*ret, above, path, reterr);
 	if (r < 0)
 		return r;
@@ -207,8 +205,9 @@ static int pass_gate(const struct imgfmt_image *image, const struct imgfmt_open_
 	int r;
 
 	if (!options->gate)
-		return imgfmt_error_set(reterr, -EACCES, "%s: refers to '%s', which must not be opened",
-					image->path, reference->name ? reference->name : "a file");
+		return imgfmt_error_set(reterr, -EACCES,
+					"%s: refers to '%s', which must not be opened", image->path,
+					reference->name ? reference->name : "a file");
 	r = options->gate->open(options->gate->userdata, reference, ret_fd, ret_path, &error);
 	return r < 0 ? imgfmt_error_set(reterr, r, "%s: %.400s", image->path, error.text) : 0;
 }
@@ -252,7 +251,8 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 	if (!image->backing_name)
 		return 0;
 	if (!image->backing_format && !options->replace_backing)
-		imgfmt_warn(image, "%s: does not say what format its backing file has; detecting it",
+		imgfmt_warn(image,
+			    "%s: does not say what format its backing file has; detecting it",
 			    image->path);
 	r = pass_gate(image, options, &reference, &fd, &path, reterr);
 	if (r < 0)
@@ -415,8 +415,7 @@ void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 	driver_describe(image, ret);
 }
 
-int imgfmt_get_snapshot(struct imgfmt_image *image, unsigned int index,
-			struct imgfmt_snapshot *ret)
+int imgfmt_get_snapshot(struct imgfmt_image *image, unsigned int index, struct imgfmt_snapshot *ret)
 {
 	SHARED(&image->use);
 

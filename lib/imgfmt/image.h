@@ -2,8 +2,8 @@
 /*
  * One open image, and the locks around it. Private to lib/imgfmt.
  *
- * Locks, in the order in which they may be taken: use, serial, head, the backing image's in the
- * same order, then the driver's own.
+ * Locks, in the order in which they may be taken: use, head, then the driver's own. The images
+ * below the top are never written, truncated or closed while it is open: only their drivers lock.
  */
 #pragma once
 
@@ -20,26 +20,25 @@ struct imgfmt_image {
 	struct imgfmt_image *backing; /* the next of the chain, or NULL; read-only */
 	char *path;                   /* for messages */
 	bool read_only;
-	bool describe_only; /* its content must not be asked for */
-	bool detected;   /* nobody stated the format */
-	bool keep_space; /* freed host space is not given back */
+	bool describe_only;   /* its content must not be asked for */
+	bool detected;        /* nobody stated the format */
+	bool keep_space;      /* freed host space is not given back */
 	_Atomic bool damaged; /* the driver found a contradiction: no writes any more */
 	void (*warn)(void *userdata, const char *message); /* may be NULL */
 	void *userdata;
 
 	/* set by the driver: in open, and with "use" held exclusively in truncate */
 	_Atomic uint64_t size; /* of the disk, in bytes */
-	uint64_t granule;     /* what zero works in, in bytes: a (sub)cluster, or 1 */
-	uint64_t unit;        /* what is allocated at once, in bytes: a cluster, or 1 */
-	char *backing_name;   /* as the image spells it, or NULL; malloc'ed */
-	char *backing_format; /* as the image states it, or NULL; malloc'ed */
-	bool has_data_file;   /* guest data lies in a file of its own: the core opens it */
-	char *data_file_name; /* as the image spells it, or NULL; malloc'ed */
+	uint64_t granule;      /* what zero works in, in bytes: a (sub)cluster, or 1 */
+	uint64_t unit;         /* what is allocated at once, in bytes: a cluster, or 1 */
+	char *backing_name;    /* as the image spells it, or NULL; malloc'ed */
+	char *backing_format;  /* as the image states it, or NULL; malloc'ed */
+	bool has_data_file;    /* guest data lies in a file of its own: the core opens it */
+	char *data_file_name;  /* as the image spells it, or NULL; malloc'ed */
 
-	pthread_rwlock_t use;   /* shared by every request, exclusive for truncate and close */
-	pthread_mutex_t serial; /* around every call of a driver that asks for it */
-	pthread_mutex_t head;   /* one write at a time to what a probe looks at, if detected as raw */
-	struct grace grace;     /* which requests may still use a host offset */
+	pthread_rwlock_t use; /* shared by every request, exclusive for truncate */
+	pthread_mutex_t head; /* one write at a time to what a probe looks at, if detected as raw */
+	struct grace grace;   /* which requests may still use a host offset */
 };
 
 /* Tell the user something that is no error; a line without a newline. */
@@ -50,7 +49,7 @@ void imgfmt_warn(struct imgfmt_image *image, const char *format, ...)
 
 /* What a guest byte is, seen through the whole chain. */
 struct map_extent {
-	struct imgfmt_image *image; /* the image of the chain that stores it; NULL: it is zero */
+	struct imgfmt_image *image;  /* the image of the chain that stores it; NULL: it is zero */
 	struct driver_extent extent; /* DATA or ENCODED where image is set; length always */
 	bool unallocated;            /* the image asked stores nothing of its own there */
 };

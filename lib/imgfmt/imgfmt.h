@@ -64,15 +64,16 @@ struct imgfmt_gate {
 struct imgfmt_open_options {
 	const char *path;   /* for messages and references; never opened */
 	const char *format; /* a driver's name, or NULL to detect it */
-	const char *snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
+	const char
+		*snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
 	const char *passphrase; /* of an encrypted image, or NULL */
 	/* the gate puts another file in the place of the backing file, of this format or to detect */
 	bool replace_backing;
 	const char *backing_format;
 	bool read_only;
 	bool describe_only; /* no content is wanted: encrypted images can be opened without more */
-	bool keep_space;      /* do not give freed host space back (--discard=off) */
-	size_t cache_size;    /* bytes of tables kept in memory; 0 for the default of 32 MiB */
+	bool keep_space;    /* do not give freed host space back (--discard=off) */
+	size_t cache_size;  /* bytes of tables kept in memory; 0 for the default of 32 MiB */
 	const struct imgfmt_gate *gate; /* NULL refuses every reference */
 	/*
 	 * Told of what the user should know though no call fails for it; may be NULL. While the image
@@ -165,13 +166,13 @@ struct imgfmt_feature {
 };
 
 struct imgfmt_info {
-	const char *format;       /* the driver's name */
-	const char *path;         /* as given when opened */
-	bool detected;            /* the format was not stated by anybody */
-	uint64_t size;            /* of the disk, in bytes */
-	uint64_t allocated;       /* what this image's own files take on the host, in bytes */
-	uint64_t host_size;       /* where the image file ends */
-	uint64_t cluster_size;    /* bytes the format allocates at once; 0 where it has no such unit */
+	const char *format;    /* the driver's name */
+	const char *path;      /* as given when opened */
+	bool detected;         /* the format was not stated by anybody */
+	uint64_t size;         /* of the disk, in bytes */
+	uint64_t allocated;    /* what this image's own files take on the host, in bytes */
+	uint64_t host_size;    /* where the image file ends */
+	uint64_t cluster_size; /* bytes the format allocates at once; 0 where it has no such unit */
 	unsigned int feature_count;
 	struct imgfmt_feature features[16];
 	const char *backing_name;   /* as the image spells it, or NULL */

@@ -77,8 +77,7 @@ int imgfmt_read(struct imgfmt_image *image, void *buffer, size_t count, uint64_t
 /* ---- writing ---- */
 
 /* Does the guest read zeroes in all of a range? What lies beyond the end of the disk counts. */
-static int reads_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
-		      bool *ret)
+static int reads_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length, bool *ret)
 {
 	while (length > 0 && guest_offset < image->size) {
 		uint64_t within = min_u64(length, image->size - guest_offset);
@@ -145,8 +144,8 @@ static int prepare_fill(struct imgfmt_image *image, const struct driver_write *w
 }
 
 /* Write head, data and tail, which lie one behind the other in the host file, with one call. */
-static int put_filled(const struct driver_write *write, const struct fill *head,
-		      const void *buffer, const struct fill *tail)
+static int put_filled(const struct driver_write *write, const struct fill *head, const void *buffer,
+		      const struct fill *tail)
 {
 	struct iovec iov[3];
 	int count = 0;
@@ -272,8 +271,8 @@ static int zero_piece(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 		      enum imgfmt_zero_mode mode, uint64_t *ret)
 {
 	uint64_t into = guest_offset % image->granule;
-	uint64_t whole = guest_offset + length == image->size ? length
-							       : length - length % image->granule;
+	uint64_t whole =
+		guest_offset + length == image->size ? length : length - length % image->granule;
 	int r;
 
 	*ret = 0;

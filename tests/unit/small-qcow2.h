@@ -11,7 +11,7 @@
 #include "qcow2/ondisk.h"
 #include "test.h"
 
-#define CLUSTER	  4096u
+#define CLUSTER   4096u
 #define DISK_SIZE (512u * CLUSTER) /* what one L2 table covers */
 
 enum {

@@ -10,9 +10,9 @@
 
 #include <errno.h>
 
-#define GRANULE 4096u
+#define GRANULE  4096u
 #define GRANULES 16u
-#define SIZE	 (GRANULE * GRANULES - 1000) /* the last granule goes beyond the end */
+#define SIZE     (GRANULE * GRANULES - 1000) /* the last granule goes beyond the end */
 
 struct fake {
 	uint8_t kind[GRANULES]; /* enum driver_extent_kind */
@@ -148,7 +148,6 @@ static void init_image(struct imgfmt_image *image, struct fake *fake, uint64_t s
 	image->size = size;
 	image->granule = image->unit = GRANULE;
 	pthread_rwlock_init(&image->use, NULL);
-	pthread_mutex_init(&image->serial, NULL);
 	pthread_mutex_init(&image->head, NULL);
 	grace_init(&image->grace);
 	CHECK(hostfile_create(test_memory_file(), true, &image->file) == 0);
@@ -386,7 +385,8 @@ int main(void)
 	test_last_granule();
 	test_failing_link();
 	for (int ways = 0; ways < 8; ways++)
-		zero_all_ways(ways & 1, ways & 2 ? IMGFMT_ZERO_KEEP : IMGFMT_ZERO_DISCARD, ways & 4);
+		zero_all_ways(ways & 1, ways & 2 ? IMGFMT_ZERO_KEEP : IMGFMT_ZERO_DISCARD,
+			      ways & 4);
 	test_zero_skips_zeroes();
 	test_status();
 	test_growing_reads_zeroes();

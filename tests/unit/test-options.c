@@ -131,7 +131,10 @@ static void test_files_beside_the_image(void)
 	options = accepted("--backing=odd:file x");
 	CHECK(strcmp(options.backing, "odd:file") == 0 && !options.backing_format);
 	refused("--references=some x", "one of: owner, all, deny");
-	refused("--snapshot=1 --growable x", "do not go together");
+	refused("--snapshot=1 --growable x", "--snapshot shows a disk read-only");
+	refused("--backing= x", "--backing needs a name");
+	refused("--backing=raw: x", "--backing needs a name");
+	refused("--data-file= x", "--data-file needs a name");
 }
 
 static void test_verbs(void)

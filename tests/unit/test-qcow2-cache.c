@@ -4,8 +4,8 @@
 
 #include "test.h"
 
-#define SLICE	512
-#define SLICES	200 /* more than the cache keeps at least */
+#define SLICE  512
+#define SLICES 200 /* more than the cache keeps at least */
 
 static struct hostfile *file;
 static struct cache cache;

@@ -108,7 +108,8 @@ static void test_extended(void)
 		{ 0x50000, zero_3 | data_3, 3, -EUCLEAN, 0, 0, false, false },
 		/* The zero flag of standard entries has no meaning. */
 		{ 0x50001, 0, 0, 0, SUBCLUSTER_UNALLOCATED, 0x50000, true, false },
-		{ QCOW2_FLAG_COMPRESSED | 1000, 0, 9, 0, SUBCLUSTER_COMPRESSED, 1000, false, false },
+		{ QCOW2_FLAG_COMPRESSED | 1000, 0, 9, 0, SUBCLUSTER_COMPRESSED, 1000, false,
+		  false },
 		{ QCOW2_FLAG_COMPRESSED | 1000, 1, 9, -EUCLEAN, 0, 0, false, false },
 	};
 	struct qcow2_geometry geometry = make(16, 4, QCOW2_INCOMPATIBLE_EXTENDED_L2);

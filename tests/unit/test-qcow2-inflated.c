@@ -8,7 +8,7 @@
 
 #define CLUSTER_SIZE 65536
 #define CLUSTERS     64
-#define THREADS	     8
+#define THREADS      8
 
 static struct inflated_cache cache;
 
@@ -91,7 +91,8 @@ static void *read_all(void *userdata)
 
 	for (unsigned int round = 0; round < 50; round++)
 		for (unsigned int i = 0; i < 24; i++)
-			CHECK_EQUAL(read_piece(&clusters[i], (round * 4096) % CLUSTER_SIZE, 4096), 0);
+			CHECK_EQUAL(read_piece(&clusters[i], (round * 4096) % CLUSTER_SIZE, 4096),
+				    0);
 	return NULL;
 }
 

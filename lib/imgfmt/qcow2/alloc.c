@@ -72,8 +72,9 @@ int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fr
 				    units_of(q->fresh_from - start, q->geometry.cluster_bits));
 	length = offset_of(&q->geometry, run.count);
 	if (qcow2_check_overlap(q, start, length) < 0)
-		return qcow2_corrupt(q, "refcounts call the cluster(s) at 0x%" PRIx64
-					" free, where a table lies",
+		return qcow2_corrupt(q,
+				     "refcounts call the cluster(s) at 0x%" PRIx64
+				     " free, where a table lies",
 				     start);
 	r = qcow2_raise_refcounts(q, run);
 	if (r < 0)

@@ -18,7 +18,7 @@
 
 #define MIN_SLICES 64
 /* Slices written with one call, where they lie one behind the other. */
-#define MAX_RUN 128
+#define MAX_RUN    128
 
 /* ---- the hash ---- */
 
@@ -178,8 +178,7 @@ void cache_finish(struct cache *cache)
 	cache->buckets = NULL;
 }
 
-int cache_get(struct cache *cache, uint64_t host_offset, enum cache_stage stage,
-	      struct slice **ret)
+int cache_get(struct cache *cache, uint64_t host_offset, enum cache_stage stage, struct slice **ret)
 {
 	struct slice *slice;
 	struct slice **bucket;

@@ -50,8 +50,9 @@ static int read_header(struct qcow2 *q, struct imgfmt_error *reterr)
 static int check_supported(const struct qcow2_header *header, struct imgfmt_error *reterr)
 {
 	if (header->compression_type == QCOW2_COMPRESSION_ZSTD && !zstd_is_available())
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"its clusters are compressed with zstd, without which this program was built");
+		return imgfmt_error_set(
+			reterr, -ENOTSUP,
+			"its clusters are compressed with zstd, without which this program was built");
 	return 0;
 }
 
@@ -64,7 +65,8 @@ static int check_disjoint(const struct qcow2 *q, struct imgfmt_error *reterr)
 		uint64_t start, end;
 	} parts[] = {
 		{ "header", 0, q->geometry.cluster_size },
-		{ "L1 table", header->l1_offset, header->l1_offset + (uint64_t)header->l1_size * 8 },
+		{ "L1 table", header->l1_offset,
+		  header->l1_offset + (uint64_t)header->l1_size * 8 },
 		{ "refcount table", header->reftable_offset,
 		  header->reftable_offset + header->reftable_clusters * q->geometry.cluster_size },
 		{ "snapshot table", header->snapshots_offset,
@@ -74,10 +76,9 @@ static int check_disjoint(const struct qcow2 *q, struct imgfmt_error *reterr)
 	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
 		for (size_t j = i + 1; j < ARRAY_LENGTH(parts); j++)
 			if (parts[i].start < parts[j].end && parts[j].start < parts[i].end)
-				return imgfmt_error_set(reterr, -EUCLEAN,
-							"its %s at 0x%" PRIx64 " overlaps its %s",
-							parts[j].name, parts[j].start,
-							parts[i].name);
+				return imgfmt_error_set(
+					reterr, -EUCLEAN, "its %s at 0x%" PRIx64 " overlaps its %s",
+					parts[j].name, parts[j].start, parts[i].name);
 	return 0;
 }
 
@@ -89,24 +90,28 @@ static int check_condition(struct qcow2 *q, struct imgfmt_error *reterr)
 
 	if (q->image->read_only) {
 		if (header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT)
-			imgfmt_warn(q->image, "%s: is marked corrupt: what it shows may be wrong", path);
+			imgfmt_warn(q->image, "%s: is marked corrupt: what it shows may be wrong",
+				    path);
 		return 0;
 	}
 	if (header->crypt_method == QCOW2_CRYPT_AES)
 		return imgfmt_error_set(reterr, -EROFS, "encrypted images can only be read");
 	if (header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT)
-		return imgfmt_error_set(reterr, -EUCLEAN,
-					"it is marked corrupt: look at it with --read-only, or repair it with 'qemu-img check -r all'");
+		return imgfmt_error_set(
+			reterr, -EUCLEAN,
+			"it is marked corrupt: look at it with --read-only, or repair it with 'qemu-img check -r all'");
 	if (header->incompatible & QCOW2_INCOMPATIBLE_DIRTY)
-		return imgfmt_error_set(reterr, -EUCLEAN,
-					"it was not closed properly, and its refcounts may be wrong: look at it with --read-only, or repair it with 'qemu-img check -r all'");
+		return imgfmt_error_set(
+			reterr, -EUCLEAN,
+			"it was not closed properly, and its refcounts may be wrong: look at it with --read-only, or repair it with 'qemu-img check -r all'");
 	if (header->autoclear & QCOW2_AUTOCLEAR_BITMAPS) {
 		char names[256] = "";
 
 		qcow2_name_bitmaps(q, names, sizeof(names));
-		imgfmt_warn(q->image,
-			    "%s: the first write will make its persistent bitmap(s) %s invalid: they cannot be kept up to date",
-			    path, names);
+		imgfmt_warn(
+			q->image,
+			"%s: the first write will make its persistent bitmap(s) %s invalid: they cannot be kept up to date",
+			path, names);
 	}
 	return check_disjoint(q, reterr);
 }
@@ -227,8 +232,9 @@ static void close_image(struct imgfmt_image *image)
 	qcow2_header_finish(&q->header);
 }
 
-__attribute__((format(printf, 3, 4)))
-static void add_feature(struct imgfmt_info *info, const char *name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void add_feature(struct imgfmt_info *info,
+							      const char *name, const char *format,
+							      ...)
 {
 	struct imgfmt_feature *feature;
 	va_list arguments;

@@ -67,9 +67,7 @@ static int parse_bits(uint64_t bitmap, unsigned int subcluster, struct l2_entry 
 
 	if (allocated && (zero || !ret->has_host))
 		return -EUCLEAN;
-	ret->kind = allocated ? SUBCLUSTER_NORMAL
-		    : zero    ? SUBCLUSTER_ZERO
-			      : SUBCLUSTER_UNALLOCATED;
+	ret->kind = allocated ? SUBCLUSTER_NORMAL : zero ? SUBCLUSTER_ZERO : SUBCLUSTER_UNALLOCATED;
 	return 0;
 }
 
@@ -77,9 +75,9 @@ static int parse_flag(const struct qcow2_geometry *geometry, bool zero, struct l
 {
 	if (zero && !geometry->zero_flags)
 		return -EUCLEAN;
-	ret->kind = zero	    ? SUBCLUSTER_ZERO
-		    : ret->has_host ? SUBCLUSTER_NORMAL
-				    : SUBCLUSTER_UNALLOCATED;
+	ret->kind = zero          ? SUBCLUSTER_ZERO :
+		    ret->has_host ? SUBCLUSTER_NORMAL :
+				    SUBCLUSTER_UNALLOCATED;
 	return 0;
 }
 
@@ -100,9 +98,9 @@ int l2_parse(const struct qcow2_geometry *geometry, struct l2_raw raw, uint64_t 
 	if (geometry->external_data && entry.has_host &&
 	    entry.host_offset != align_down(guest_offset, geometry->cluster_size))
 		return -EUCLEAN;
-	r = geometry->subclusters > 1
-		    ? parse_bits(raw.bitmap, subcluster, &entry)
-		    : parse_flag(geometry, (raw.descriptor & QCOW2_FLAG_ZERO) != 0, &entry);
+	r = geometry->subclusters > 1 ?
+		    parse_bits(raw.bitmap, subcluster, &entry) :
+		    parse_flag(geometry, (raw.descriptor & QCOW2_FLAG_ZERO) != 0, &entry);
 	if (r == 0)
 		*ret = entry;
 	return r;
@@ -196,7 +194,8 @@ void refcount_store(uint8_t *block, size_t index, unsigned int order, uint64_t v
 	case 0:
 	case 1:
 	case 2:
-		store_bits(&block[(index << order) >> 3], shift_in_byte(index, order), order, value);
+		store_bits(&block[(index << order) >> 3], shift_in_byte(index, order), order,
+			   value);
 		break;
 	case 3:
 		block[index] = (uint8_t)value;

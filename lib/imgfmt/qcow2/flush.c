@@ -32,8 +32,8 @@ static int begin_stages(struct qcow2 *q, struct quarantine *ret_unlinked, bool *
 		return r;
 	cache_freeze(&q->cache, STAGE_REFTABLE);
 	cache_freeze(&q->cache, STAGE_MAP);
-	*ret_changed = cache_is_dirty(&q->cache, STAGE_REFTABLE) ||
-		       cache_is_dirty(&q->cache, STAGE_MAP);
+	*ret_changed =
+		cache_is_dirty(&q->cache, STAGE_REFTABLE) || cache_is_dirty(&q->cache, STAGE_MAP);
 	quarantine_move(ret_unlinked, &q->unlinked);
 	return 0;
 }

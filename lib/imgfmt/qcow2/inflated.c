@@ -19,7 +19,7 @@ struct inflated {
 	uint64_t host_offset;
 	unsigned int users; /* who copies from it, or waits for it */
 	bool ready;
-	int r;              /* once ready: how making it went */
+	int r; /* once ready: how making it went */
 	uint8_t data[];
 };
 
@@ -145,8 +145,7 @@ int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t int
 	if (!inflated)
 		return -ENOMEM;
 	if (make)
-		finish_making(cache, inflated,
-			      source->inflate(source->userdata, inflated->data));
+		finish_making(cache, inflated, source->inflate(source->userdata, inflated->data));
 	r = wait_until_ready(cache, inflated);
 	if (r == 0)
 		memcpy(buffer, inflated->data + into, count);

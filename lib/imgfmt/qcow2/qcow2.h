@@ -14,9 +14,10 @@
  * I5 A freed cluster is not allocated again before the flush that made its freeing durable, nor
  *    while a request may still use it.
  *
- * Locks: flushing, then meta. meta is held for look-ups, for changes of tables in the cache and the
- * I/O of a cache miss; never for guest data, inflating or a sync, except where the refcount
- * table moves (region.c) and before the first write (header_update.c), once each.
+ * Locks: flushing, then meta. meta is held for look-ups, for changes of tables in the cache, and for
+ * the I/O of tables; never for guest data, inflating or a sync. The exceptions are rare: a header
+ * field that must be durable before anything else happens (qcow2_write_header()), the refcount
+ * table's move (region.c), and letting go of clusters of a data file.
  *
  * Functions are called with meta held unless it says "takes meta".
  */
@@ -53,7 +54,7 @@ struct waiting {
 struct qcow2 {
 	struct imgfmt_image *image;
 	struct hostfile *file;      /* the image file */
-	struct qcow2_header header; /* what is on disk, but for size: see pending_size */
+	struct qcow2_header header; /* what is on disk, but for size: see size_pending */
 	struct qcow2_geometry geometry;
 	struct inflated_cache inflated;
 	struct aes *aes;           /* NULL unless encrypted */

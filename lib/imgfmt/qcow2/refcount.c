@@ -45,8 +45,9 @@ static int find_block(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret)
 	cache_put(&q->cache, slice);
 	r = reftable_entry_parse(&q->geometry, entry, ret);
 	if (r == -EUCLEAN)
-		return qcow2_corrupt(q, "refcount table entry %" PRIu64 " is 0x%" PRIx64
-					", not a cluster boundary",
+		return qcow2_corrupt(q,
+				     "refcount table entry %" PRIu64 " is 0x%" PRIx64
+				     ", not a cluster boundary",
 				     index, entry);
 	return r;
 }
@@ -256,16 +257,18 @@ static int change_refcounts(struct qcow2 *q, struct run run, bool raise, uint64_
 
 		r = find_block(q, first, &block);
 		/* A hostile image has its blocks where its header is, to have us write there. */
-		if (r == 0 && block != 0 && qcow2_check_fixed(q, block, q->geometry.cluster_size) < 0)
-			r = qcow2_corrupt(q, "refcount block at 0x%" PRIx64 " lies over another table",
+		if (r == 0 && block != 0 &&
+		    qcow2_check_fixed(q, block, q->geometry.cluster_size) < 0)
+			r = qcow2_corrupt(q,
+					  "refcount block at 0x%" PRIx64 " lies over another table",
 					  block);
 		if (r == 0)
 			r = block ? change_in_slice(q, block, first, count, raise) : -EUCLEAN;
 		if (r == -EUCLEAN)
-			r = qcow2_corrupt(q, "refcounts of %" PRIu64 " cluster(s) from 0x%" PRIx64
-					     " are too %s",
-					  count, offset_of(&q->geometry, first),
-					  raise ? "high" : "low");
+			r = qcow2_corrupt(
+				q,
+				"refcounts of %" PRIu64 " cluster(s) from 0x%" PRIx64 " are too %s",
+				count, offset_of(&q->geometry, first), raise ? "high" : "low");
 		if (r < 0)
 			return r;
 		*ret_done += count;

@@ -19,10 +19,10 @@
 #include <stdlib.h>
 
 struct region {
-	uint64_t first_index;   /* of its blocks in the refcount table */
+	uint64_t first_index; /* of its blocks in the refcount table */
 	uint64_t first_cluster;
 	uint64_t block_count;
-	uint64_t payload;       /* clusters behind the blocks */
+	uint64_t payload; /* clusters behind the blocks */
 };
 
 static uint64_t payload_cluster(const struct region *region)
@@ -120,7 +120,8 @@ static uint64_t table_clusters_for(const struct qcow2 *q, uint64_t entries)
 /* Find sizes of the table and of the blocks that suffice for each other. */
 static int plan_table(const struct qcow2 *q, uint64_t host_cluster, struct region *ret)
 {
-	uint64_t index = max_u64(qcow2_reftable_entries(q), block_index(&q->geometry, host_cluster));
+	uint64_t index =
+		max_u64(qcow2_reftable_entries(q), block_index(&q->geometry, host_cluster));
 	uint64_t clusters = table_clusters_for(q, index + 1);
 
 	for (;;) {

@@ -50,8 +50,8 @@ static int write_new_l1(struct qcow2 *q, uint64_t entries, struct run *ret)
 	r = copy_l1(q, table);
 	if (r < 0)
 		return r;
-	r = clusters == 1 ? qcow2_allocate(q, 1, &run, &fresh)
-			  : qcow2_allocate_region(q, clusters, &run);
+	r = clusters == 1 ? qcow2_allocate(q, 1, &run, &fresh) :
+			    qcow2_allocate_region(q, clusters, &run);
 	if (r < 0)
 		return r;
 	r = hostfile_write(q->file, table, size, offset_of(&q->geometry, run.first));

@@ -135,7 +135,8 @@ int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr)
 
 		if (r == -EUCLEAN)
 			return imgfmt_error_set(reterr, -EINVAL,
-						"snapshot %" PRIu32 " has more than %u bytes of extra data",
+						"snapshot %" PRIu32
+						" has more than %u bytes of extra data",
 						i, QCOW2_MAX_SNAPSHOT_EXTRA);
 		if (r < 0)
 			return imgfmt_error_set(reterr, r, "cannot read the snapshot table: %s",
@@ -186,16 +187,20 @@ static int check_l1(struct qcow2 *q, const char *wanted, uint64_t l1_offset, uin
 {
 	if (l1_size * 8 > QCOW2_MAX_L1_BYTES)
 		return imgfmt_error_set(reterr, -EUCLEAN,
-					"the L1 table of snapshot '%s' has %" PRIu64 " entries, too many",
+					"the L1 table of snapshot '%s' has %" PRIu64
+					" entries, too many",
 					wanted, l1_size);
 	if (into_cluster(&q->geometry, l1_offset) != 0 || l1_offset > QCOW2_MAX_HOST_OFFSET)
 		return imgfmt_error_set(reterr, -EUCLEAN,
-					"the L1 table offset 0x%" PRIx64 " of snapshot '%s' is not a multiple of the cluster size",
+					"the L1 table offset 0x%" PRIx64
+					" of snapshot '%s' is not a multiple of the cluster size",
 					l1_offset, wanted);
 	if (size > INT64_MAX || l1_entries_for(&q->geometry, size) > l1_size)
-		return imgfmt_error_set(reterr, -EUCLEAN,
-					"the L1 table of snapshot '%s' is too small for its disk of %" PRIu64 " bytes",
-					wanted, size);
+		return imgfmt_error_set(
+			reterr, -EUCLEAN,
+			"the L1 table of snapshot '%s' is too small for its disk of %" PRIu64
+			" bytes",
+			wanted, size);
 	return 0;
 }
 

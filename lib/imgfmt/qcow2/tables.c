@@ -47,8 +47,9 @@ int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret)
 	cache_put(&q->cache, slice);
 	r = l1_entry_parse(&q->geometry, entry, ret);
 	if (r == -EUCLEAN)
-		return qcow2_corrupt(q, "L1 entry %" PRIu64 " is 0x%" PRIx64 ", not a cluster boundary",
-				     l1_index(&q->geometry, guest_offset), entry);
+		return qcow2_corrupt(
+			q, "L1 entry %" PRIu64 " is 0x%" PRIx64 ", not a cluster boundary",
+			l1_index(&q->geometry, guest_offset), entry);
 	return r;
 }
 

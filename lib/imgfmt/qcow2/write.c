@@ -16,8 +16,9 @@ struct driver_allocation {
 	struct list link; /* in q->allocations */
 	struct run guest; /* clusters */
 	uint64_t host_first;
-	bool reserved;    /* the entries point there already */
-	struct run data;  /* guest subclusters that will hold data, counted from the start of the disk */
+	bool reserved; /* the entries point there already */
+	struct run
+		data; /* guest subclusters that will hold data, counted from the start of the disk */
 };
 
 /* ---- allocations in flight ---- */
@@ -123,10 +124,9 @@ static int allocate_new(struct qcow2 *q, const struct l2_entry *old, struct driv
 		return r;
 	write->host_offset = offset_of(geometry, host.first) + into;
 	write->length = min_u64(write->length, offset_of(geometry, host.count) - into);
-	r = begin_allocation(q, host.first, false,
-			     whole ? geometry->cluster_size
-				   : UINT64_C(1) << geometry->subcluster_bits,
-			     write);
+	r = begin_allocation(
+		q, host.first, false,
+		whole ? geometry->cluster_size : UINT64_C(1) << geometry->subcluster_bits, write);
 	if (r < 0 && !geometry->external_data)
 		qcow2_take_back(q, host);
 	return r;
@@ -152,8 +152,9 @@ static int find_space(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 		return allocate_new(q, &entry, ret);
 	ret->host_offset = entry.host_offset + into_cluster(geometry, guest_offset);
 	if (!geometry->external_data && qcow2_check_overlap(q, ret->host_offset, ret->length) < 0)
-		return qcow2_corrupt(q, "the cluster of guest offset 0x%" PRIx64 ", at 0x%" PRIx64
-					", lies over a table",
+		return qcow2_corrupt(q,
+				     "the cluster of guest offset 0x%" PRIx64 ", at 0x%" PRIx64
+				     ", lies over a table",
 				     guest_offset, ret->host_offset);
 	if (entry.kind == SUBCLUSTER_NORMAL)
 		return 0;
@@ -184,9 +185,11 @@ static struct l2_raw new_entry(const struct qcow2 *q, const struct driver_alloca
 	unsigned int subclusters = q->geometry.subclusters;
 	uint64_t start = (allocation->guest.first + nth) * subclusters;
 	uint64_t first = max_u64(start, allocation->data.first);
-	uint64_t end = min_u64(start + subclusters, allocation->data.first + allocation->data.count);
+	uint64_t end =
+		min_u64(start + subclusters, allocation->data.first + allocation->data.count);
 
-	return l2_with_data(&q->geometry, old, offset_of(&q->geometry, allocation->host_first + nth),
+	return l2_with_data(&q->geometry, old,
+			    offset_of(&q->geometry, allocation->host_first + nth),
 			    (unsigned int)(first - start), (unsigned int)(end - first));
 }
 
@@ -212,8 +215,7 @@ static int link_slice(struct qcow2 *q, const struct driver_allocation *allocatio
 		/* A data file keeps each guest cluster where it was: there is nothing to let go. */
 		if (!allocation->reserved && !geometry->external_data)
 			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
-		l2_store(geometry, slice->data, index + i,
-			 new_entry(q, allocation, nth + i, old));
+		l2_store(geometry, slice->data, index + i, new_entry(q, allocation, nth + i, old));
 	}
 	cache_put(&q->cache, slice);
 	*ret = count;
