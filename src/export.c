@@ -106,9 +106,6 @@ static void set_times_locked(struct export_inode *inode, const struct stat *attr
 		own->st_mtim = now;
 	else if (to_set & FUSE_SET_ATTR_MTIME)
 		own->st_mtim = attributes->st_mtim;
-	/* cached writes of before this may reach us after it */
-	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
-		inode->time_set = true;
 	own->st_ctim = to_set & FUSE_SET_ATTR_CTIME ? attributes->st_ctim : now;
 }
 
@@ -146,19 +143,14 @@ int export_open(struct export_inode *inode, bool writable)
 		return 0;
 	if (inode->read_only)
 		return -EROFS;
-	if (atomic_fetch_add(&inode->writers, 1) == 0)
-		inode->time_set = false;
+	atomic_fetch_add(&inode->writers, 1);
 	return 0;
 }
 
 void export_release(struct export_inode *inode, bool writable)
 {
-	if (!writable || atomic_fetch_sub(&inode->writers, 1) != 1)
-		return;
-	if (inode->refused)
+	if (writable && atomic_fetch_sub(&inode->writers, 1) == 1 && inode->refused)
 		inode->take_error(inode->userdata);
-	if (atomic_exchange(&inode->changed, false) && !atomic_exchange(&inode->time_set, false))
-		inode->touch(inode->userdata);
 }
 
 void export_note_refusal(struct export_inode *inode)
@@ -195,16 +187,17 @@ static int grow(struct export_inode *inode, uint64_t size)
 	return imgfmt_truncate(inode->image, size);
 }
 
-/* The kernel keeps the times of what it caches, see export_release(); otherwise we do. */
+/*
+ * Under the write-back cache the time of the last change is the kernel's business, and it does not move
+ * it: it sets the root inode up before it knows of that cache. To move it from outside, after the last
+ * close say, would keep the mount busy just when it is to be unmounted.
+ */
 static void note_change(struct export_inode *inode)
 {
 	struct timespec now;
 
-	if (inode->cache == CACHE_WRITEBACK) {
-		if (!inode->changed)
-			inode->changed = true;
+	if (inode->cache == CACHE_WRITEBACK)
 		return;
-	}
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	LOCKED(&inode->attributes_lock);
 	inode->attributes.st_mtim = inode->attributes.st_ctim = now;

@@ -32,21 +32,17 @@ struct export_inode {
 	/*
 	 * The thread that puts the kernel's idea of size and times right; what it sets is answered
 	 * with what is true and changes nothing. And ways to ask it for help, see
-	 * export_note_refusal() and export_release(); not NULL while there are requests.
+	 * export_note_refusal(); not NULL while there are requests.
 	 */
 	_Atomic pid_t primer;
 	void (*correct_size)(void *userdata);
 	void (*take_error)(void *userdata);
-	void (*touch)(void *userdata);
 	void *userdata;
 
 	pthread_mutex_t resize; /* held while the size changes */
 	atomic_uint writers;    /* handles that are open for writing */
 	atomic_bool usable;     /* the first priming is over */
 	atomic_bool refused;    /* a cached write was, and the kernel may still remember that */
-	atomic_bool changed;    /* since the last writer left */
-	atomic_bool
-		time_set; /* somebody set the time of the last change since the first writer came */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
 	struct stat attributes;          /* mode, owner and times only */
@@ -80,11 +76,7 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
  */
 void export_note_refusal(struct export_inode *inode);
 
-/*
- * Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. Under the
- * write-back cache the time of the last change moves when the last writer leaves, unless one of
- * them has set it.
- */
+/* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
 int export_open(struct export_inode *inode, bool writable);
 void export_release(struct export_inode *inode, bool writable);
 

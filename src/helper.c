@@ -64,22 +64,6 @@ static void take_error(const struct session *session)
 }
 
 /*
- * Tell the kernel that the file has changed. It keeps the times under the write-back cache, but not
- * those of a root inode, which it set up before it knew of that cache.
- */
-static void touch(const struct session *session)
-{
-	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
-	_cleanup_close_ int fd = open_mount(session);
-	char path[64];
-
-	if (fd < 0)
-		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	utimensat(AT_FDCWD, path, times, 0);
-}
-
-/*
  * Under the write-back cache the size is the kernel's business: it starts as 0, follows cached
  * writes beyond the end, and is taken from us only in the answer to a change of the size. That
  * answer is always the true size, see export_set_attributes().
@@ -141,8 +125,6 @@ static void do_jobs(struct helper *helper, unsigned int jobs)
 {
 	if (jobs & HELPER_TAKE_ERROR)
 		take_error(helper->session);
-	if (jobs & HELPER_TOUCH)
-		touch(helper->session);
 	if (jobs & HELPER_PRIME)
 		helper->prime_result = prime(helper->session);
 	if (jobs & HELPER_UNMOUNT)
@@ -187,11 +169,6 @@ static void post_take_error(void *userdata)
 	helper_post(userdata, HELPER_TAKE_ERROR);
 }
 
-static void post_touch(void *userdata)
-{
-	helper_post(userdata, HELPER_TOUCH);
-}
-
 int helper_start(struct helper *helper, struct session *session)
 {
 	int r;
@@ -204,7 +181,6 @@ int helper_start(struct helper *helper, struct session *session)
 		return -errno;
 	session->inode->correct_size = post_prime;
 	session->inode->take_error = post_take_error;
-	session->inode->touch = post_touch;
 	session->inode->userdata = helper;
 	r = pthread_create(&helper->thread, NULL, work, helper);
 	if (r != 0)

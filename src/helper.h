@@ -14,11 +14,10 @@
 /* Jobs, to be or'ed. They are done in this order. */
 enum helper_job {
 	HELPER_TAKE_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
-	HELPER_TOUCH = 2,      /* set the time of the last change to now */
-	HELPER_PRIME = 4,      /* make the kernel's size the true one */
-	HELPER_UNMOUNT = 8,    /* unmount; what is in use is detached */
-	HELPER_SYNC = 16,      /* have the kernel write back what it can */
-	HELPER_QUIT = 32,
+	HELPER_PRIME = 2,      /* make the kernel's size the true one */
+	HELPER_UNMOUNT = 4,    /* unmount; what is in use is detached */
+	HELPER_SYNC = 8,       /* have the kernel write back what it can */
+	HELPER_QUIT = 16,
 };
 
 struct helper {
