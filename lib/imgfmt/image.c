@@ -245,6 +245,7 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 		.referrer = image->path,
 	};
 	struct imgfmt_open_options below = *options;
+	struct imgfmt_error error = { "" };
 	_cleanup_free_ char *path = NULL;
 	int fd, r;
 
@@ -262,7 +263,9 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 	below.replace_backing = false;
 	below.snapshot = NULL;
 	below.read_only = true;
-	return open_image(fd, &below, &self, &image->backing, reterr);
+	r = open_image(fd, &below, &self, &image->backing, &error);
+	/* The user knows the image on top: say how one comes from there to what is wrong. */
+	return r < 0 ? imgfmt_error_set(reterr, r, "%s -> %.400s", image->path, error.text) : 0;
 }
 
 static int open_image(int fd, const struct imgfmt_open_options *options,

@@ -33,3 +33,10 @@ for round in 1 2; do
 	expect_clean_check top.qcow2
 	diff -r bases before
 done
+
+# A file that is missing far below is named with the way to it.
+qemu-img create -q -f qcow2 lowest.qcow2 1M
+qemu-img create -q -f qcow2 -b lowest.qcow2 -F qcow2 middle.qcow2
+qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2
+rm lowest.qcow2
+expect_failure 1 "top.qcow2 -> middle.qcow2: its backing file lowest.qcow2: No such file" "$IMGFUSE" top.qcow2
