@@ -267,7 +267,7 @@ static int qcow1_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t
 	uint64_t into = guest_offset & ((UINT64_C(1) << q->cluster_bits) - 1);
 	struct driver_extent extent = { .kind = DRIVER_UNALLOCATED };
 	struct look_up found;
-	uint64_t clusters;
+	uint64_t clusters = 0;
 	int r;
 
 	r = look_up(q, guest_offset, units_of(into + length, q->cluster_bits), &found, &clusters);
