@@ -22,7 +22,7 @@ FALLOC_FL_PUNCH_HOLE = 2
 FALLOC_FL_ZERO_RANGE = 16
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-TIMEOUT = 120
+TIMEOUT = 60
 
 
 class LibraryPlayer:
@@ -278,13 +278,18 @@ class MountPlayer:
         os.unlink(self.pidfile)
 
     def _remove_mount(self):
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            is_mounted = any(line.split()[4] == self.target for line in mounts)
+        if is_mounted:
+            # By force: without a server even closing a descriptor may wait for ever.
+            subprocess.run(["umount", "-f", self.target], stderr=subprocess.DEVNULL, check=False)
         try:
             self._close()
         except OSError:
-            pass  # the server may be dead
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            if any(line.split()[4] == self.target for line in mounts):
-                subprocess.run(["fusermount3", "-u", "-z", self.target], check=False)
+            pass  # the server is dead
+        if is_mounted:
+            subprocess.run(["fusermount3", "-u", "-z", self.target], stderr=subprocess.DEVNULL,
+                           check=False)
 
     def abandon(self):
         """Whatever happened: leave no mount."""
