@@ -11,8 +11,11 @@
 #include "mountinfo.h"
 #include "unmount.h"
 
+#define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -78,7 +81,7 @@ static int prime(struct session *session)
 		return fd;
 	if (inode->cache != CACHE_WRITEBACK)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	if (truncate(path, (off_t)imgfmt_size(inode->image)) < 0)
 		return -errno;
 	/* the kernel now believes that the file has changed; at first it has not */
@@ -133,6 +136,18 @@ static void do_jobs(struct helper *helper, unsigned int jobs)
 		sync();
 }
 
+/*
+ * Get a table of descriptors of our own, without the kernel's end of the session. When the process is
+ * killed while this thread waits for an answer through the mount, nobody else must be left who holds
+ * that end: the kernel would wait for an answer for ever, and this thread with it, and so would
+ * everybody who touches the mount.
+ */
+static void leave_session(const struct helper *helper)
+{
+	if (unshare(CLONE_FILES) == 0)
+		close(fuse_session_fd(helper->session->fuse));
+}
+
 static void *work(void *userdata)
 {
 	struct helper *helper = userdata;
@@ -140,6 +155,11 @@ static void *work(void *userdata)
 	uint64_t one = 1;
 
 	helper->session->inode->primer = gettid();
+	leave_session(helper);
+	mutex_lock(&helper->lock);
+	helper->apart = true;
+	pthread_cond_signal(&helper->posted_cond);
+	mutex_unlock(&helper->lock);
 	while (!(jobs & HELPER_QUIT)) {
 		mutex_lock(&helper->lock);
 		while (!helper->posted)
@@ -183,9 +203,16 @@ int helper_start(struct helper *helper, struct session *session)
 	session->inode->take_error = post_take_error;
 	session->inode->userdata = helper;
 	r = pthread_create(&helper->thread, NULL, work, helper);
-	if (r != 0)
+	if (r != 0) {
 		close(helper->event_fd);
-	return -r;
+		return -r;
+	}
+	/* before there are others, who get ends of the session of their own */
+	mutex_lock(&helper->lock);
+	while (!helper->apart)
+		pthread_cond_wait(&helper->posted_cond, &helper->lock);
+	mutex_unlock(&helper->lock);
+	return 0;
 }
 
 void helper_post(struct helper *helper, unsigned int jobs)

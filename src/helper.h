@@ -30,6 +30,7 @@ struct helper {
 	int prime_result;
 	int unmount_result; /* 0, -EBUSY: detached but still in use, or why it failed */
 	struct imgfmt_error unmount_error;
+	bool apart;   /* the thread has descriptors of its own */
 	int event_fd; /* readable while there are finished jobs to take */
 };
 
