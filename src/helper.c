@@ -11,10 +11,8 @@
 #include "mountinfo.h"
 #include "unmount.h"
 
-#define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse_lowlevel.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,15 +135,26 @@ static void do_jobs(struct helper *helper, unsigned int jobs)
 }
 
 /*
- * Get a table of descriptors of our own, without the kernel's end of the session. When the process is
- * killed while this thread waits for an answer through the mount, nobody else must be left who holds
- * that end: the kernel would wait for an answer for ever, and this thread with it, and so would
- * everybody who touches the mount.
+ * Get a table of descriptors of our own, with nothing of the process in it but the event. Above all not
+ * the kernel's end of the session: when the process is killed while this thread waits for an answer
+ * through the mount, nobody else must be left who holds that end. The kernel would wait for an answer
+ * for ever, and this thread with it, and so would everybody who touches the mount. And not what main
+ * closes when it goes to the background: somebody waits for the end of it.
  */
-static void leave_session(const struct helper *helper)
+static void leave_process(const struct helper *helper)
 {
-	if (unshare(CLONE_FILES) == 0)
-		close(fuse_session_fd(helper->session->fuse));
+	unsigned int event_fd = (unsigned int)helper->event_fd;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || unshare(CLONE_FILES) < 0) {
+		log_verbose("the helper shares its descriptors: %s", strerror(errno));
+		return;
+	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (event_fd > 3)
+		close_range(3, event_fd - 1, 0);
+	close_range(event_fd + 1, ~0U, 0);
 }
 
 static void *work(void *userdata)
@@ -155,7 +164,7 @@ static void *work(void *userdata)
 	uint64_t one = 1;
 
 	helper->session->inode->primer = gettid();
-	leave_session(helper);
+	leave_process(helper);
 	mutex_lock(&helper->lock);
 	helper->apart = true;
 	pthread_cond_signal(&helper->posted_cond);

@@ -26,3 +26,11 @@ for format in qcow2 raw; do
 	expect_not_mounted image
 	cmp image "$image" || expect_content image plain.raw
 done
+
+# It also lets go of the pipes of whoever started it: else this would not return.
+make_disk
+said=$(timeout 60 "$IMGFUSE" -d -p "$scratch/pidfile" disk.qcow2 2>&1 </dev/null) || fail "$said"
+server=$(cat "$scratch/pidfile")
+processes+=("$server")
+expect_equal "what it said" "$said" ""
+"$IMGFUSE" -u disk.qcow2
