@@ -219,7 +219,8 @@ static void walk_l1(struct walk *walk, uint64_t l1_offset, uint64_t l1_size, boo
 	if (!is_cluster_aligned(walk, l1_offset))
 		complain(walk, "L1 table at 0x%" PRIx64 " is not aligned", l1_offset);
 	count(walk, l1_offset, l1_size * 8, USE_L1, "an L1 table");
-	for (uint64_t i = 0; i < l1_size; i++) {
+	/* What lies beyond the end of the file has no entries. */
+	for (uint64_t i = 0; i < l1_size && l1_offset + i * 8 < walk->size; i++) {
 		uint64_t entry = load_be64(walk, l1_offset + i * 8);
 		uint64_t l2_offset = entry & OFFSET_MASK;
 
@@ -238,22 +239,27 @@ static void walk_l1(struct walk *walk, uint64_t l1_offset, uint64_t l1_size, boo
 	}
 }
 
+/* An entry of the snapshot table. Returns where the next one begins. */
+static uint64_t walk_snapshot(struct walk *walk, uint64_t at)
+{
+	uint64_t end = at + 40 + load_be32(walk, at + 36) + load_be16(walk, at + 12) +
+		       load_be16(walk, at + 14);
+
+	if (at >= walk->size)
+		complain(walk, "the snapshot table is cut off at 0x%" PRIx64, at);
+	else
+		walk_l1(walk, load_be64(walk, at), load_be32(walk, at + 8), false);
+	return align_up(end, 8);
+}
+
 static void walk_snapshots(struct walk *walk)
 {
 	uint32_t snapshots = load_be32(walk, 60);
 	uint64_t start = load_be64(walk, 64), at = start;
 
-	for (uint32_t i = 0; i < snapshots && at < walk->size; i++) {
-		uint64_t l1_offset = load_be64(walk, at);
-		uint32_t l1_size = load_be32(walk, at + 8);
-		uint64_t end = at + 40 + load_be32(walk, at + 36) + load_be16(walk, at + 12) +
-			       load_be16(walk, at + 14);
-
-		walk_l1(walk, l1_offset, l1_size, false);
-		at = align_up(end, 8);
-	}
-	if (snapshots > 0)
-		count(walk, start, at - start, USE_SNAPSHOTS, "the snapshot table");
+	for (uint32_t i = 0; i < snapshots && at - start < walk->size; i++)
+		at = walk_snapshot(walk, at);
+	count(walk, start, at - start, USE_SNAPSHOTS, "the snapshot table");
 }
 
 /* ---- bitmaps ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A checker of qcow2 images in memory, fast enough for a hundred thousand of them. It shares no code
- * with the library, and finds what qemu-img check finds; qemu.h compares the two.
+ * A checker of qcow2 images in memory, fast enough for a hundred thousand of them. It shares no
+ * code with the library, and finds what qemu-img check finds; qemu.h compares the two.
  */
 #pragma once
 
@@ -18,8 +18,8 @@ struct check_result {
 void check_image(const struct memfile *file, struct check_result *ret);
 
 /*
- * Count the references to each host cluster: *ret is an array of as many as the file has clusters, and
- * becomes the caller's. Refcounts are not looked at.
+ * Count the references to each host cluster: *ret is an array of as many as the file has
+ * clusters, and becomes the caller's. Refcounts are not looked at.
  */
 void check_count(const struct memfile *file, uint32_t **ret, uint64_t *ret_count);
 

@@ -2,8 +2,10 @@
 /* Every crash of a life; see examine.h. */
 #include "examine.h"
 
+#include "check.h"
 #include "qemu.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +21,21 @@ struct state {
 	bool thorough;
 };
 
-/* When the first thing happened that the crash prevented. */
-static uint64_t tick_of(const struct crash *crash)
+/* When the first thing happened that the crash prevented, or did not let end. */
+static uint64_t tick_of(const struct crash *crash, enum survival survival)
 {
 	const struct recording *recording = crash->recording;
 
+	if (survival == SURVIVE_CUT)
+		return recording->records[crash->point - 1].tick;
 	return crash->point < recording->count ? recording->records[crash->point].tick :
 						 MODEL_NEVER;
+}
+
+/* Was it a write that came last, so that the crash may have been in the middle of it? */
+static bool ends_with_write(const struct crash *crash)
+{
+	return crash->point > 0 && crash->recording->records[crash->point - 1].kind != RECORD_SYNC;
 }
 
 /* The state called @variant at the point where the crash is. Variant 0 loses nothing. */
@@ -36,9 +46,10 @@ static void build_state(const struct crash *crash, uint64_t seed, unsigned int v
 
 	state->survival = SURVIVE_ALL;
 	if (variant > 0)
-		state->survival =
-			SURVIVE_NONE + (enum survival)prng_below(&prng, SURVIVE_COUNT - 1);
-	state->now = tick_of(crash);
+		state->survival = SURVIVE_CUT + (enum survival)prng_below(&prng, SURVIVE_COUNT - 1);
+	if (state->survival == SURVIVE_CUT && !ends_with_write(crash))
+		state->survival = SURVIVE_ALL;
+	state->now = tick_of(crash, state->survival);
 	state->thorough = prng_below(&prng, THOROUGH_EVERY) == 0;
 	crash_build(crash, state->survival, &prng, state->files);
 }
@@ -46,7 +57,7 @@ static void build_state(const struct crash *crash, uint64_t seed, unsigned int v
 static void judge(struct state *state, const struct life *life, const struct workload *workload,
 		  struct judgement *ret)
 {
-	judge_state(life, workload, state->files, state->now, state->survival != SURVIVE_ALL,
+	judge_state(life, workload, state->files, state->now, !survival_is_death(state->survival),
 		    state->thorough, ret);
 }
 
@@ -78,7 +89,10 @@ static bool examine_state(struct examination *examination, const struct life *li
 	return bad;
 }
 
-/* Look at the states at one point. Where nothing was lost and nothing new is there, there are none. */
+/*
+ * Look at the states at one point. Where nothing was lost and nothing new is there, there are
+ * none.
+ */
 static bool examine_point(struct examination *examination, const struct life *life,
 			  const struct workload *workload, const struct crash *crash, uint64_t seed,
 			  struct finding *ret)
@@ -101,6 +115,24 @@ static bool examine_point(struct examination *examination, const struct life *li
 	return bad;
 }
 
+/* What was closed in peace has no more leaks than before. A bitmap that became invalid is leaked. */
+static bool has_leaked(const struct life *life, const struct workload *workload,
+		       struct finding *finding)
+{
+	struct check_result before, after;
+
+	check_image(&life->initial[FILE_IMAGE], &before);
+	check_image(&life->final[FILE_IMAGE], &after);
+	if (workload->build.bitmaps || after.leaks <= before.leaks)
+		return false;
+	finding->name = (struct state_name){ life->recording.count, 0 };
+	finding->survival = SURVIVE_ALL;
+	snprintf(finding->text, sizeof(finding->text),
+		 "closed, and %" PRIu64 " cluster(s) are leaked; %" PRIu64 " were before",
+		 after.leaks, before.leaks);
+	return true;
+}
+
 bool examine_life(struct examination *examination, const struct life *life,
 		  const struct workload *workload, uint64_t seed, struct finding *ret)
 {
@@ -117,7 +149,7 @@ bool examine_life(struct examination *examination, const struct life *life,
 		bad = examine_point(examination, life, workload, &crash, seed, ret);
 	while (!bad && examination->limit > 0 && crash_advance(&crash));
 	crash_finish(&crash);
-	return bad;
+	return bad || has_leaked(life, workload, ret);
 }
 
 static void move_to(struct crash *crash, size_t point)

@@ -34,7 +34,8 @@ bool examine_life(struct examination *examination, const struct life *life,
 		  const struct workload *workload, uint64_t seed, struct finding *ret);
 
 /*
- * Look at one state again and say all about it. Its files go to @directory too, unless that is NULL.
+ * Look at one state again and say all about it. Its files go to @directory too, unless that is
+ * NULL.
  */
 void examine_again(const struct life *life, const struct workload *workload, uint64_t seed,
 		   struct state_name name, const char *directory);

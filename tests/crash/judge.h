@@ -16,10 +16,11 @@ struct judgement {
 };
 
 /*
- * Judge a state of a crash at @now: it opens; it has no errors; the disk holds what was flushed (or,
- * unless it is @power that was lost, written back) or what was under way; snapshots hold what they
- * did; nothing was changed before outdated features were called so. What is opened is changed by
- * nobody but @thorough, which writes to it and looks at it again. The caller calls judgement_finish().
+ * Judge a state of a crash at @now: it opens; it has no errors; the disk holds what was flushed
+ * (or, unless it is @power that was lost, written back) or what was under way; snapshots hold
+ * what they did; nothing was changed before outdated features were called so. What is opened is
+ * changed by nobody but @thorough, which writes to it and looks at it again. The caller calls
+ * judgement_finish().
  */
 void judge_state(const struct life *life, const struct workload *workload, struct memfile *files,
 		 uint64_t now, bool power, bool thorough, struct judgement *ret);

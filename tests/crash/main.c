@@ -2,9 +2,9 @@
 /*
  * crash: run workloads on images, and look at what a crash at any moment would leave of them.
  *
- * Each run is one scenario with one seed: several lives of one image, each beginning with what a crash
- * left of the one before. What is found is named, so that it can be looked at again, and is made smaller
- * by leaving out requests.
+ * Each run is one scenario with one seed: several lives of one image, each beginning with what a
+ * crash left of the one before. What is found is named, so that it can be looked at again, and is
+ * made smaller by leaving out requests.
  */
 #include "check.h"
 #include "examine.h"

@@ -2,11 +2,12 @@
 /*
  * What each sector of a disk may hold at any moment, given which requests began and ended when.
  *
- * A version is what a request makes of a sector. It may be seen once the request has begun, and not
- * any more once another that began after its end is known to be there: because that one ended
+ * A version is what a request makes of a sector. It may be seen once the request has begun, and
+ * not any more once another that began after its end is known to be there: because that one ended
  * before a barrier began (a flush, where the machine may die; a writeback, where only the process
- * may), and the barrier has ended. Contents are compared by their hashes; only where requests changed
- * parts of a sector, which may be there without each other, the bytes are looked at one by one.
+ * may), and the barrier has ended. Contents are compared by their hashes; only where requests
+ * changed parts of a sector, which may be there without each other, the bytes are looked at one
+ * by one.
  */
 #pragma once
 
@@ -88,8 +89,8 @@ struct moment model_moment(const struct model *model, uint64_t now, enum barrier
 bool model_allows_size(const struct model *model, struct moment moment, uint64_t size);
 
 /*
- * Compare @size bytes of content, whole sectors. Returns the first sector that is none of what it may
- * be, or @size / SECTOR.
+ * Compare @size bytes of content, whole sectors. Returns the first sector that is none of what it
+ * may be, or @size / SECTOR.
  */
 size_t model_compare(const struct model *model, struct moment moment, const uint8_t *content,
 		     size_t first_sector, uint64_t size);

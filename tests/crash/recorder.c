@@ -122,7 +122,10 @@ static struct record *add_record(struct hostfile *file, enum record_kind kind)
 	return record;
 }
 
-/* Log the sectors that @length bytes at @offset lie in. @zero: there is nothing but zeroes in them. */
+/*
+ * Log the sectors that @length bytes at @offset lie in. @zero: there is nothing but zeroes in
+ * them.
+ */
 static void log_write(struct hostfile *file, uint64_t offset, uint64_t length, bool zero)
 {
 	uint64_t first = align_down(offset, SECTOR);
@@ -264,7 +267,7 @@ int hostfile_sync(struct hostfile *file)
 	schedule_point();
 	/* What others write from here on is not promised anything. */
 	covered = file->recording->count;
-	schedule_point();
+	schedule_rest();
 	add_record(file, RECORD_SYNC)->covered = covered;
 	schedule_point();
 	return 0;

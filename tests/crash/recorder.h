@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host-file layer of the tests: it implements hostfile.h over files in memory and keeps a log of
- * what was done to them. The linker finds these functions before those of the library.
+ * The host-file layer of the tests: it implements hostfile.h over files in memory and keeps a log
+ * of what was done to them. The linker finds these functions before those of the library.
  *
- * Time is counted in ticks: every record takes one, and so does whatever else asks for one, so that
- * it is known what came before what.
+ * Time is counted in ticks: every record takes one, and so does whatever else asks for one, so
+ * that it is known what came before what.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 
 enum record_kind {
 	RECORD_WRITE,   /* of data or zeroes */
-	RECORD_DISCARD, /* the range reads as before or as the record says, each sector as it likes */
+	RECORD_DISCARD, /* each sector reads as before, or as the record says */
 	RECORD_RESIZE,
 	RECORD_SYNC,
 };
@@ -49,7 +49,7 @@ static inline uint64_t recording_tick(struct recording *recording)
 #define RECORDER_MAX_SIZE (UINT64_C(1) << 30)
 
 /*
- * A number that imgfmt_open() takes for a descriptor of @file, which must outlive the image. What is
- * done to the file goes into @recording as file @id, unless that is NULL.
+ * A number that imgfmt_open() takes for a descriptor of @file, which must outlive the image. What
+ * is done to the file goes into @recording as file @id, unless that is NULL.
  */
 int recorder_open(struct memfile *file, unsigned int id, struct recording *recording);

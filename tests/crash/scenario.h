@@ -17,8 +17,10 @@ struct scenario {
 	uint64_t autoclear;
 	unsigned int snapshots;
 	unsigned int normal, zero, zero_allocated, compressed; /* see build.h */
-	bool leaked;           /* nearly as many clusters as the refcount table has room for */
-	bool whole;            /* requests are for whole clusters */
+	bool leaked;    /* nearly as many clusters as the refcount table has room for */
+	bool scattered; /* requests are for small parts of a large disk, and the cache is small */
+	bool whole;     /* requests are for whole clusters */
+	unsigned int largest;  /* clusters that a request is for at most; 0: 8 */
 	bool shrink;           /* rather than grow */
 	unsigned int threads;  /* 0: none */
 	unsigned int requests; /* at most, or a few more */

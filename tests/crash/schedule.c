@@ -16,6 +16,9 @@
 /* So many turns in vain one after the other mean that nobody can go on. */
 #define DEADLOCK 1000000u
 
+/* Places that the others pass, time enough for several requests. */
+#define LONG_TIME 400
+
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
 int __real_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
@@ -107,7 +110,17 @@ void schedule_point(void)
 		return;
 	/* Now and then for so long that others get much done. */
 	if (prng_chance(schedule.prng, 30))
-		self->asleep_until = schedule.now + prng_below(schedule.prng, 400);
+		self->asleep_until = schedule.now + prng_below(schedule.prng, LONG_TIME);
+	pass_turn(choose(NULL));
+}
+
+void schedule_rest(void)
+{
+	if (!self)
+		return;
+	schedule.now++;
+	if (prng_chance(schedule.prng, 50))
+		self->asleep_until = schedule.now + prng_below(schedule.prng, LONG_TIME);
 	pass_turn(choose(NULL));
 }
 

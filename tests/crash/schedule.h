@@ -21,3 +21,6 @@ void schedule_run(unsigned int count, void (*body)(void *userdata, unsigned int 
 
 /* A place where another thread may go on. Does nothing outside schedule_run(). */
 void schedule_point(void);
+
+/* A place that takes long: others are likely to go on. */
+void schedule_rest(void);

@@ -108,7 +108,7 @@ bool crash_has_pending(const struct crash *crash)
 const char *survival_name(enum survival survival)
 {
 	static const char *const names[SURVIVE_COUNT] = {
-		"all", "none", "records", "sectors", "all but one", "only one", "late",
+		"all", "cut", "none", "records", "sectors", "all but one", "only one", "late",
 	};
 
 	return names[survival];
@@ -117,7 +117,7 @@ const char *survival_name(enum survival survival)
 /* What was chosen for a state as a whole. */
 struct choice {
 	enum survival survival;
-	size_t number;        /* of the write that ALL_BUT_ONE, ONLY_ONE and LATE are about */
+	size_t number;        /* of the write that CUT, ALL_BUT_ONE, ONLY_ONE and LATE are about */
 	unsigned int percent; /* RECORDS, SECTORS */
 	bool torn;            /* of that one write only a part is meant */
 	struct prng *prng;
@@ -138,6 +138,7 @@ static bool survives(const struct choice *choice, size_t nth)
 	case SURVIVE_LATE:
 		return nth >= choice->number;
 	case SURVIVE_ALL:
+	case SURVIVE_CUT:
 	case SURVIVE_SECTORS:
 	case SURVIVE_COUNT:
 		break;
@@ -161,6 +162,16 @@ static void apply_torn(struct memfile *file, const struct record *record,
 		apply_size(file, record);
 }
 
+/* Let the sectors be there that a write had come to. */
+static void apply_cut(struct memfile *file, const struct record *record,
+		      const struct choice *choice)
+{
+	uint64_t end = prng_below(choice->prng, record->length + 1);
+
+	for (uint64_t into = 0; into < align_down(end, SECTOR); into += SECTOR)
+		apply_sector(file, record, into);
+}
+
 static void apply_choice(struct memfile *file, const struct record *record,
 			 const struct choice *choice, size_t nth)
 {
@@ -169,6 +180,8 @@ static void apply_choice(struct memfile *file, const struct record *record,
 	half.percent = 50;
 	if (record->kind == RECORD_DISCARD)
 		apply_torn(file, record, &half);
+	else if (choice->survival == SURVIVE_CUT && nth == choice->number)
+		apply_cut(file, record, choice);
 	else if (is_torn(choice, nth))
 		apply_torn(file, record, choice);
 	else if (survives(choice, nth))
@@ -186,12 +199,13 @@ void crash_build(const struct crash *crash, enum survival survival, struct prng 
 		.survival = survival,
 		.number = pending ? (size_t)prng_below(prng, pending) : 0,
 		.percent = percents[prng_below(prng, 3)],
-		.torn = survival != SURVIVE_ALL && survival != SURVIVE_NONE &&
-			prng_chance(prng, 25),
+		.torn = !survival_is_death(survival) && prng_chance(prng, 25),
 		.prng = prng,
 	};
 	size_t nth = 0;
 
+	if (survival == SURVIVE_CUT && pending > 0)
+		choice.number = pending - 1;
 	memfiles_copy(ret, crash->durable);
 	for (size_t i = first_pending(crash); i < crash->point; i++) {
 		const struct record *record = &crash->recording->records[i];

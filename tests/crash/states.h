@@ -2,9 +2,9 @@
 /*
  * What the files may hold after a crash, built from a recording.
  *
- * Everything before the last completed sync of a file is there. Of what came after it, and before the
- * crash, any subset of sectors of any subset of writes may be there. The file may have grown as far
- * as any of these writes would have it.
+ * Everything before the last completed sync of a file is there. Of what came after it, and before
+ * the crash, any subset of sectors of any subset of writes may be there. The file may have grown
+ * as far as any of these writes would have it.
  */
 #pragma once
 
@@ -31,6 +31,7 @@ bool crash_advance(struct crash *crash);
 /* How the subset that survived is chosen. */
 enum survival {
 	SURVIVE_ALL, /* in order: it was the process that died, not the machine */
+	SURVIVE_CUT, /* the same, in the middle of the last write */
 	SURVIVE_NONE,
 	SURVIVE_RECORDS,     /* each write as a whole, or not */
 	SURVIVE_SECTORS,     /* each sector of each write, or not */
@@ -41,6 +42,12 @@ enum survival {
 };
 
 const char *survival_name(enum survival survival);
+
+/* Is it only the process that died? */
+static inline bool survival_is_death(enum survival survival)
+{
+	return survival == SURVIVE_ALL || survival == SURVIVE_CUT;
+}
 
 /* Are there writes that a crash at the point might take away? */
 bool crash_has_pending(const struct crash *crash);

@@ -82,8 +82,8 @@ int workload_init(struct workload *workload, const char *name, uint64_t seed)
 	build->compressed = scenario->compressed;
 	/* One cluster of the refcount table, with 64 entries for 64 clusters each. */
 	if (scenario->leaked)
-		build->leaked_below = 64 * 64 - 150;
-	workload->cache_size = prng_chance(&prng, 70) ? 1 : 0;
+		build->leaked_below = 64 * 64 - 80 - prng_below(&prng, 100);
+	workload->cache_size = scenario->scattered || prng_chance(&prng, 70) ? 1 : 0;
 	workload->keep_space = prng_chance(&prng, 20);
 	workload->garbage = prng_chance(&prng, 20);
 	if (prng_chance(&prng, 20))
@@ -133,12 +133,13 @@ static void choose_range(const struct workload *workload, const struct scenario 
 	uint64_t unit = units[prng_below(prng, ARRAY_LENGTH(units))];
 	uint64_t most;
 
-	if (unit == 0 || scenario->whole)
+	if (unit == 0 || scenario->whole || scenario->scattered)
 		unit = cluster_size;
 	/* Bytes: only where nobody else changes the rest of the sector. */
 	if (workload->threads == 1 && !scenario->whole && prng_chance(prng, 10))
 		unit = 1;
-	most = cluster_size * (prng_chance(prng, 20) ? 8 : 2);
+	most = cluster_size *
+	       (prng_chance(prng, 20) ? (scenario->largest ? scenario->largest : 8) : 2);
 	request->guest_offset = prng_below(prng, size) / unit * unit;
 	request->length = (1 + prng_below(prng, most / unit ? most / unit : 1)) * unit;
 	request->length = min_u64(request->length, size - request->guest_offset);
