@@ -26,6 +26,13 @@
 
 extern char **environ;
 
+/* How often, and how far apart in ms, an unmount is tried that finds the mount in use. */
+#define BUSY_ATTEMPTS 20
+#define BUSY_INTERVAL 50
+
+/* After how many ms a user who waits for a server is told so. */
+#define SERVER_TIMEOUT 5000
+
 /* ---- unmounting ---- */
 
 /* Start fusermount3 with its complaints going to @complaints, in plain English. */
@@ -190,11 +197,47 @@ static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_
 	return 0;
 }
 
+/*
+ * Unmount, and give the server a moment: behind a write that was refused it uses the mount itself to put
+ * the kernel's size right.
+ */
+static int unmount_patiently(const char *path, struct imgfmt_error *reterr)
+{
+	int r = unmount_path(path, false, reterr);
+
+	for (int attempt = 0; r == -EBUSY && attempt < BUSY_ATTEMPTS; attempt++) {
+		poll(NULL, 0, BUSY_INTERVAL);
+		r = unmount_path(path, false, reterr);
+	}
+	return r;
+}
+
+/* Wait until the server behind a descriptor of its process has ended. */
+static int wait_for_server(int server, const char *path, struct imgfmt_error *reterr)
+{
+	struct pollfd ended = { .fd = server, .events = POLLIN };
+	int timeout = SERVER_TIMEOUT;
+
+	for (;;) {
+		int r = poll(&ended, 1, timeout);
+
+		if (r > 0)
+			return 0;
+		if (r < 0 && errno != EINTR)
+			return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+		if (r == 0) {
+			log_warning("%s: unmounted; still waiting for its server, which has not "
+				    "finished or is in use in another mount namespace",
+				    path);
+			timeout = -1;
+		}
+	}
+}
+
 int unmount_export(const char *path, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	_cleanup_close_ int server = -1;
-	struct pollfd ended;
 	struct stat st;
 	int r;
 
@@ -210,7 +253,7 @@ int unmount_export(const char *path, struct imgfmt_error *reterr)
 		return imgfmt_error_set(
 			reterr, r, "cannot ask its server who it is (%s); only its user can end it",
 			strerror(-r));
-	r = unmount_path(entry.target, false, reterr);
+	r = unmount_patiently(entry.target, reterr);
 	if (r == -EBUSY)
 		return imgfmt_error_set(reterr, r, "is in use; close what uses it and try again");
 	if (r < 0)
@@ -220,9 +263,5 @@ int unmount_export(const char *path, struct imgfmt_error *reterr)
 			reterr, -ESRCH,
 			"unmounted, but its server runs in another PID namespace, where "
 			"its end cannot be waited for");
-	ended = (struct pollfd){ .fd = server, .events = POLLIN };
-	while (poll(&ended, 1, -1) < 0)
-		if (errno != EINTR)
-			return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
-	return 0;
+	return wait_for_server(server, entry.target, reterr);
 }

@@ -185,6 +185,40 @@ static void test_block_over_table(void)
 	close(fd);
 }
 
+/*
+ * An entry that names a table as its own cluster, or as compressed data, and is then let go of: the
+ * table must not be given back to the host.
+ */
+static void test_letting_go_of_tables(void)
+{
+	const uint64_t entries[] = {
+		QCOW2_FLAG_COMPRESSED, /* at the header */
+		QCOW2_FLAG_COMPRESSED | AT_L1, AT_REFTABLE, AT_L1, AT_L1 | QCOW2_FLAG_COPIED, AT_L2,
+	};
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		uint64_t place = entries[i] & QCOW2_OFFSET_MASK;
+		uint8_t before[CLUSTER], after[CLUSTER];
+		struct imgfmt_image *image;
+		int fd = small_qcow2();
+
+		poke64(fd, AT_L2 + 7 * 8, entries[i]);
+		image = open_again(fd, false);
+		CHECK(pread(fd, before, CLUSTER, (off_t)place) == CLUSTER);
+		CHECK_EQUAL(imgfmt_zero(image, 7 * CLUSTER, CLUSTER, IMGFMT_ZERO_DISCARD), 0);
+		CHECK_EQUAL(imgfmt_flush(image), -EUCLEAN);
+		CHECK(pread(fd, after, CLUSTER, (off_t)place) == CLUSTER);
+		/* Only the entry itself and the mark have changed. */
+		put_be64(before + (place == AT_L2 ? 7 * 8 : CLUSTER - 8),
+			 place == AT_L2 ? QCOW2_FLAG_ZERO : get_be64(before + CLUSTER - 8));
+		if (place == 0)
+			put_be64(before + QCOW2_AT_INCOMPATIBLE, QCOW2_INCOMPATIBLE_CORRUPT);
+		CHECK(memcmp(before, after, CLUSTER) == 0);
+		check_stopped(image, fd, "has a table in it");
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	test_sound_image();
@@ -195,5 +229,6 @@ int main(void)
 	test_refcount_too_low();
 	test_bad_reftable_entry();
 	test_block_over_table();
+	test_letting_go_of_tables();
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "array.h"
 #include "lock.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* Runs kept before a flush is asked for: a quarter of a MiB of them. */
@@ -65,12 +66,21 @@ bool quarantine_is_long(const struct quarantine *quarantine)
 	return quarantine->count >= LONG_QUARANTINE;
 }
 
-/* How many clusters at the start of a run have nobody else who uses them. */
+/*
+ * How many clusters at the start of a run have nobody else who uses them. A run that has a table in it
+ * was named by an entry that is wrong: letting go of it would destroy the image.
+ */
 static int count_sole(struct qcow2 *q, struct run run, uint64_t *ret)
 {
 	LOCKED(&q->meta);
+	uint64_t count = min_u64(run.count, BATCH);
+	uint64_t host_offset = offset_of(&q->geometry, run.first);
 
-	return qcow2_count_refcounts(q, run.first, min_u64(run.count, BATCH), REFCOUNT_SOLE, ret);
+	if (qcow2_check_overlap(q, host_offset, offset_of(&q->geometry, count)) < 0)
+		return qcow2_corrupt(
+			q, "the cluster at 0x%" PRIx64 ", let go of by an entry, has a table in it",
+			host_offset);
+	return qcow2_count_refcounts(q, run.first, count, REFCOUNT_SOLE, ret);
 }
 
 static int lower(struct qcow2 *q, struct run run)

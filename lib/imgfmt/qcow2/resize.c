@@ -96,8 +96,11 @@ static int grow_l1(struct qcow2 *q, uint64_t entries)
 		return r;
 	/* The new table and its refcounts are durable before the header names it (I1, I3). */
 	r = qcow2_flush(q->image);
-	if (r < 0)
+	if (r < 0) {
+		LOCKED(&q->meta);
+		qcow2_take_back(q, run);
 		return r;
+	}
 	return switch_l1(q, entries, offset_of(&q->geometry, run.first));
 }
 
