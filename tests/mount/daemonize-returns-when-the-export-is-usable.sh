@@ -10,10 +10,13 @@ for format in qcow2 raw; do
 	image=disk.qcow2
 	[ "$format" = qcow2 ] || image=plain.raw
 	cp "$image" image
-	# Would wait for ever if the server kept the pipe.
-	said=$("$IMGFUSE" --daemonize --pidfile pidfile image 2>&1)
+	exec {pipe}< <("$IMGFUSE" --daemonize --pidfile pidfile image 2>&1)
+	status=0
+	said=$(timeout 60 cat <&"$pipe") || status=$?
+	exec {pipe}<&-
 	server=$(cat pidfile)
 	processes+=("$server")
+	expect_equal "the end of its caller's pipe" $status 0
 	expect_equal "what it said" "$said" ""
 	expect_mounted image
 	expect_equal "size" "$(size_of image)" $((16 << 20))
