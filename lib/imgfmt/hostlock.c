@@ -120,7 +120,7 @@ static int test_bytes(int fd, unsigned int base, unsigned int permissions, const
 		if (held)
 			return imgfmt_error_set(reterr, -EBUSY,
 						"Failed to get %s\"%s\" lock: another process uses "
-						"the image, probably a running virtual machine",
+						"the image, a running virtual machine or another imgfuse",
 						shared, permission_names[i]);
 	}
 	return 0;
