@@ -118,10 +118,11 @@ static int test_bytes(int fd, unsigned int base, unsigned int permissions, const
 			return imgfmt_error_set(reterr, r, "Failed to test the lock of byte %u: %s",
 						base + i, strerror(-r));
 		if (held)
-			return imgfmt_error_set(reterr, -EBUSY,
-						"Failed to get %s\"%s\" lock: another process uses "
-						"the image, a running virtual machine or another imgfuse",
-						shared, permission_names[i]);
+			return imgfmt_error_set(
+				reterr, -EBUSY,
+				"Failed to get %s\"%s\" lock: another process uses "
+				"the image, a running virtual machine or another imgfuse",
+				shared, permission_names[i]);
 	}
 	return 0;
 }
