@@ -23,8 +23,9 @@ IMGFUSE=$(realpath "$IMGFUSE")
 # shellcheck disable=SC2034 # for the tests
 test_script=$(realpath "$0")
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/imgfuse-test.XXXXXX")
-processes=() # pids that are ours to kill
-loops=()     # loop devices that are ours to detach
+export IMGFUSE_TEST=$scratch # tells our processes from others
+processes=()                 # pids that are ours to kill
+loops=()                     # loop devices that are ours to detach
 
 fail()
 {
@@ -79,6 +80,12 @@ close_descriptors()
 	done
 }
 
+# Is this still a process that the test has started? Its number may be somebody else's by now.
+is_ours()
+{
+	grep -qzxF "IMGFUSE_TEST=$IMGFUSE_TEST" "/proc/$1/environ" 2>/dev/null
+}
+
 clean_up()
 {
 	local status=$? pid loop target
@@ -94,6 +101,7 @@ clean_up()
 		losetup -d "$loop" 2>/dev/null
 	done
 	for pid in ${processes[@]+"${processes[@]}"}; do
+		is_ours "$pid" || continue
 		kill -CONT "$pid" 2>/dev/null
 		kill -TERM "$pid" 2>/dev/null
 	done
@@ -102,7 +110,7 @@ clean_up()
 	done
 	for pid in ${processes[@]+"${processes[@]}"}; do
 		# What does not end now, with nothing mounted and all descriptors closed, hangs.
-		wait_for_exit "$pid" 10 || kill -KILL "$pid" 2>/dev/null
+		! is_ours "$pid" || wait_for_exit "$pid" 10 || kill -KILL "$pid" 2>/dev/null
 	done
 	our_mounts | while IFS= read -r target; do unmount_lazily "$target"; done
 	[ -n "$(our_mounts)" ] || rm -rf --one-file-system "$scratch"
@@ -338,8 +346,7 @@ forget_process()
 	for pid in "${processes[@]}"; do
 		[ "$pid" = "$1" ] || left+=("$pid")
 	done
-	processes=(${left[@]+"${left[@]}"} 0)
-	unset "processes[$((${#processes[@]} - 1))]"
+	processes=(${left[@]+"${left[@]}"})
 }
 
 # The server ends by itself, with the given status (0).
@@ -401,9 +408,16 @@ attach_loop()
 	loops+=("$loop")
 }
 
+# Once detached it may be somebody else's, so it is forgotten.
 detach_loop()
 {
+	local other left=()
+
 	losetup -d "$1"
+	for other in "${loops[@]}"; do
+		[ "$other" = "$1" ] || left+=("$other")
+	done
+	loops=(${left[@]+"${left[@]}"})
 }
 
 cd "$scratch"
