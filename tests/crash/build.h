@@ -13,9 +13,10 @@ struct build_options {
 	unsigned int version;
 	unsigned int cluster_bits;
 	unsigned int refcount_order;
-	bool extended;         /* 16-byte L2 entries */
-	uint64_t size;         /* of the disk, in bytes */
-	uint64_t backing_size; /* of a raw backing file; 0: there is none */
+	bool extended;              /* 16-byte L2 entries */
+	uint64_t size;              /* of the disk, in bytes */
+	uint64_t backing_size;      /* of a raw backing file; 0: there is none */
+	const char *backing_format; /* that the header states; NULL: raw */
 	bool data_file;
 	bool data_raw;      /* the data file is the disk by itself */
 	bool bitmaps;       /* a persistent one, said to be valid */

@@ -39,10 +39,11 @@ static uint64_t add_extension(struct builder *b, uint64_t at, uint32_t type, con
 static void write_extensions(struct builder *b, uint64_t at)
 {
 	const struct build_options *options = b->options;
+	const char *format = options->backing_format ? options->backing_format : "raw";
 	uint8_t bitmaps[24] = { 0 };
 
 	if (options->backing_size > 0)
-		at = add_extension(b, at, 0xe2792aca, "raw", 3);
+		at = add_extension(b, at, 0xe2792aca, format, (uint32_t)strlen(format));
 	if (options->data_file)
 		at = add_extension(b, at, 0x44415441, BUILD_DATA_NAME, strlen(BUILD_DATA_NAME));
 	if (options->bitmaps) {
