@@ -20,7 +20,7 @@
 /* How long after an unmount the end of the session may take before it is worth a word, in ms. */
 #define LINGER_TIMEOUT 2000
 
-/* How often a stopped session is told again, in ms: libfuse may miss it just before it waits. */
+/* How often a stopped session is told again, in ms: a thread may miss it just before it waits. */
 #define STOP_INTERVAL 20
 
 struct server {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Mounting through libfuse, and its loop of worker threads.
+ * Mounting through libfuse, and what becomes of the mount in the end.
  */
 #include "session.h"
 
@@ -9,10 +9,10 @@
 #include "mountinfo.h"
 #include "operations.h"
 #include "unmount.h"
+#include "workers.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +21,6 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-/* What interrupts libfuse's wait for its workers. */
-#define WAKE_SIGNAL SIGUSR1
 
 /* In KiB. The kernel's default of 128 limits the first reading of a disk. */
 #define READAHEAD "1024"
@@ -212,58 +209,19 @@ static unsigned int worker_count(void)
 	return processors < 2 ? 4 : processors > 4 ? 8 : (unsigned int)processors * 2;
 }
 
-static void *serve(void *userdata)
-{
-	struct session *session = userdata;
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	uint64_t one = 1;
-	sigset_t wake;
-
-	sigemptyset(&wake);
-	sigaddset(&wake, WAKE_SIGNAL);
-	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
-	if (config) {
-		fuse_loop_cfg_set_clone_fd(config, 1);
-		fuse_loop_cfg_set_max_threads(config, worker_count());
-		/* or they are created and destroyed all the time */
-		fuse_loop_cfg_set_idle_threads(config, worker_count());
-		session->result = fuse_session_loop_mt(session->fuse, config);
-		fuse_loop_cfg_destroy(config);
-	} else {
-		session->result = -ENOMEM;
-	}
-	if (write(session->ended_fd, &one, sizeof(one)) < 0)
-		abort(); /* an eventfd that nobody else writes to has room */
-	return NULL;
-}
-
-static void ignore_signal(int signal)
-{
-	(void)signal;
-}
-
 int session_start(struct session *session)
 {
-	struct sigaction action = { .sa_handler = ignore_signal };
-	sigset_t wake, before;
-	int r;
+	int r = workers_create(session->fuse, worker_count(), session->ended_fd, &session->workers);
 
-	/* it must interrupt, so no SA_RESTART; and it must do so in the loop's thread only */
-	sigemptyset(&wake);
-	sigaddset(&wake, WAKE_SIGNAL);
-	sigaction(WAKE_SIGNAL, &action, NULL);
-	pthread_sigmask(SIG_BLOCK, &wake, &before);
-	r = pthread_create(&session->loop, NULL, serve, session);
-	if (r != 0)
-		return -r;
-	return 0;
+	if (r == 0)
+		workers_release(session->workers);
+	return r;
 }
 
 void session_stop(struct session *session)
 {
 	session->stopped = true;
-	fuse_session_exit(session->fuse);
-	pthread_kill(session->loop, WAKE_SIGNAL);
+	workers_stop(session->workers);
 }
 
 /*
@@ -287,8 +245,9 @@ int session_disconnect(struct session *session)
 {
 	bool dead;
 
-	if (session->loop)
-		pthread_join(session->loop, NULL);
+	if (session->workers)
+		session->result = workers_destroy(session->workers);
+	session->workers = NULL;
 	/* with the mount gone this only frees; otherwise see remove_dead_mount() */
 	if (!session->stopped)
 		fuse_session_unmount(session->fuse);

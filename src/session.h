@@ -12,10 +12,10 @@
 #include "imgfmt.h"
 #include "mountinfo.h"
 
-#include <stdatomic.h>
 #include <sys/types.h>
 
 struct fuse_session;
+struct workers;
 
 struct session {
 	struct export_inode *inode;
@@ -23,7 +23,7 @@ struct session {
 	char *mountpoint; /* absolute; where it was mounted */
 	struct mount_identity
 		mount; /* tells it from whatever else is at its path, or comes later */
-	pthread_t loop;
+	struct workers *workers;
 	int ended_fd; /* readable once the threads have ended */
 	bool stopped; /* session_stop() was called */
 	int result;   /* why they ended: 0 for the end of the mount */

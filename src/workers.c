@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Each thread reads a request from its own descriptor, has libfuse call the handler, and answers
+ * through the same descriptor, as the kernel wants it: libfuse is told to write through a function
+ * of ours, which knows the thread's descriptor.
+ */
+#include "workers.h"
+
+#include "lock.h"
+#include "log.h"
+#include "operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* What interrupts the wait for a request. */
+#define WAKE_SIGNAL SIGUSR1
+
+/* How often those who wait are interrupted until they notice, in ms. */
+#define WAKE_INTERVAL 20
+
+/* The largest request, and what the kernel puts before its data. */
+#define BUFFER_SIZE (OPERATIONS_MAX_REQUEST + 4096)
+
+struct worker {
+	struct workers *workers;
+	pthread_t thread;
+	int device; /* its end of the connection */
+	void *buffer;
+};
+
+struct workers {
+	struct fuse_session *fuse;
+	int ended_fd;
+	pthread_mutex_t lock; /* protects what follows, up to result */
+	pthread_cond_t released_cond;
+	bool released;
+	unsigned int running;
+	int result;           /* the first failure */
+	unsigned int created; /* of the list: threads that are to be joined */
+	unsigned int count;
+	struct worker list[];
+};
+
+/* ---- in the threads ---- */
+
+static _Thread_local int own_device;
+
+static ssize_t read_device(int fd, void *buffer, size_t count, void *userdata)
+{
+	(void)fd;
+	(void)userdata;
+	return read(own_device, buffer, count);
+}
+
+static ssize_t write_device(int fd, struct iovec *iov, int count, void *userdata)
+{
+	(void)fd;
+	(void)userdata;
+	return writev(own_device, iov, count);
+}
+
+static const struct fuse_custom_io device_io = {
+	.read = read_device,
+	.writev = write_device,
+};
+
+static int take_requests(struct worker *worker)
+{
+	struct fuse_session *fuse = worker->workers->fuse;
+
+	while (!fuse_session_exited(fuse)) {
+		ssize_t n = read(worker->device, worker->buffer, BUFFER_SIZE);
+		const struct fuse_buf request = { .mem = worker->buffer, .size = (size_t)n };
+
+		if (n >= 0)
+			fuse_session_process_buf(fuse, &request);
+		else if (errno == ENODEV) /* unmounted, or aborted */
+			return 0;
+		else if (errno != EINTR && errno != EAGAIN && errno != ENOENT)
+			return -errno;
+		/* ENOENT: who asked has given up meanwhile */
+	}
+	return 0;
+}
+
+static void wait_for_release(struct workers *workers)
+{
+	LOCKED(&workers->lock);
+	while (!workers->released)
+		pthread_cond_wait(&workers->released_cond, &workers->lock);
+}
+
+static bool is_last(struct workers *workers, int r)
+{
+	uint64_t one = 1;
+
+	LOCKED(&workers->lock);
+	if (workers->result == 0)
+		workers->result = r;
+	workers->running--;
+	if (workers->running > 0)
+		return false;
+	if (write(workers->ended_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd that nobody else writes to has room */
+	return true;
+}
+
+static bool have_ended(struct workers *workers)
+{
+	LOCKED(&workers->lock);
+	return workers->running == 0;
+}
+
+static void *work(void *userdata)
+{
+	struct worker *worker = userdata;
+	struct workers *workers = worker->workers;
+	sigset_t wake;
+	int r;
+
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	own_device = worker->device;
+	wait_for_release(workers);
+	r = take_requests(worker);
+	if (is_last(workers, r) || r == 0)
+		return NULL;
+	/* a failure of one is the end of all */
+	while (!have_ended(workers)) {
+		workers_stop(workers);
+		poll(NULL, 0, WAKE_INTERVAL);
+	}
+	return NULL;
+}
+
+/* ---- outside ---- */
+
+/* Another end of the connection; where the kernel has none, another descriptor of the same end. */
+static int open_device(struct fuse_session *fuse)
+{
+	int fuse_fd = fuse_session_fd(fuse);
+	uint32_t connection = (uint32_t)fuse_fd;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &connection) == 0)
+		return fd;
+	log_verbose("the threads share one end of the connection: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	fd = fcntl(fuse_fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
+}
+
+static int create_worker(struct workers *workers, struct worker *worker)
+{
+	int r;
+
+	worker->workers = workers;
+	worker->buffer = malloc(BUFFER_SIZE);
+	worker->device = open_device(workers->fuse);
+	if (worker->buffer && worker->device >= 0) {
+		r = -pthread_create(&worker->thread, NULL, work, worker);
+		if (r == 0)
+			return 0;
+	} else {
+		r = worker->buffer ? worker->device : -ENOMEM;
+	}
+	if (worker->device >= 0)
+		close(worker->device);
+	free(worker->buffer);
+	return r;
+}
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+static int create_all(struct workers *workers)
+{
+	/* it must interrupt, so no SA_RESTART; and only those who take requests */
+	struct sigaction action = { .sa_handler = ignore_signal };
+	sigset_t wake;
+	int r;
+
+	sigaction(WAKE_SIGNAL, &action, NULL);
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &wake, NULL);
+	r = fuse_session_custom_io(workers->fuse, &device_io, fuse_session_fd(workers->fuse));
+	for (unsigned int i = 0; r == 0 && i < workers->count; i++) {
+		r = create_worker(workers, &workers->list[i]);
+		if (r == 0)
+			workers->created++;
+	}
+	return r;
+}
+
+int workers_create(struct fuse_session *fuse, unsigned int count, int ended_fd,
+		   struct workers **ret)
+{
+	struct workers *workers = calloc(1, sizeof(*workers) + count * sizeof(workers->list[0]));
+	int r;
+
+	if (!workers)
+		return -ENOMEM;
+	workers->fuse = fuse;
+	workers->ended_fd = ended_fd;
+	workers->count = workers->running = count;
+	pthread_mutex_init(&workers->lock, NULL);
+	pthread_cond_init(&workers->released_cond, NULL);
+	r = create_all(workers);
+	if (r < 0) {
+		workers_stop(workers);
+		workers_destroy(workers);
+		return r;
+	}
+	*ret = workers;
+	return 0;
+}
+
+void workers_release(struct workers *workers)
+{
+	LOCKED(&workers->lock);
+	workers->released = true;
+	pthread_cond_broadcast(&workers->released_cond);
+}
+
+void workers_stop(struct workers *workers)
+{
+	fuse_session_exit(workers->fuse);
+	workers_release(workers);
+	for (unsigned int i = 0; i < workers->created; i++)
+		pthread_kill(workers->list[i].thread, WAKE_SIGNAL);
+}
+
+int workers_destroy(struct workers *workers)
+{
+	int r;
+
+	for (unsigned int i = 0; i < workers->created; i++) {
+		struct worker *worker = &workers->list[i];
+
+		pthread_join(worker->thread, NULL);
+		close(worker->device);
+		free(worker->buffer);
+	}
+	r = workers->result;
+	pthread_cond_destroy(&workers->released_cond);
+	pthread_mutex_destroy(&workers->lock);
+	free(workers);
+	return r;
+}
