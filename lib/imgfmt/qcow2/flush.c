@@ -82,19 +82,22 @@ static void give_up(struct qcow2 *q, struct quarantine *unlinked)
 	quarantine_move(&q->unlinked, unlinked);
 }
 
-/* The unlinking is durable: from now on only requests under way can still use what it freed. */
+/*
+ * The unlinking is durable: from now on only requests under way can still use what it freed. What
+ * waits already keeps its epoch, or a steady load with many flushes would put recycling off for ever.
+ */
 static void begin_waiting(struct qcow2 *q, struct quarantine *unlinked)
 {
-	if (unlinked->count == 0)
+	struct waiting *waiting = &q->waiting;
+
+	quarantine_move(&waiting->next, unlinked);
+	if (waiting->freed.count > 0)
 		return;
-	quarantine_move(&q->waiting.freed, unlinked);
-	q->waiting.epoch = grace_now(&q->image->grace);
+	quarantine_move(&waiting->freed, &waiting->next);
+	waiting->epoch = grace_now(&q->image->grace);
 }
 
-/*
- * What waited before is looked at before the new is added, which begins the waiting anew: so requests
- * that are always under way can put recycling off by a flush or two, but not for ever.
- */
+/* What waited before goes first, so that the new can begin to wait, and perhaps end at once. */
 static int recycle_both(struct qcow2 *q, struct quarantine *unlinked)
 {
 	int r = qcow2_recycle(q), r2;

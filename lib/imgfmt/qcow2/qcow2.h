@@ -45,10 +45,11 @@ struct quarantine {
 	size_t count, capacity;
 };
 
-/* Runs whose unlinking is durable, and the epoch in which it was. */
+/* Runs whose unlinking is durable. */
 struct waiting {
-	struct quarantine freed;
+	struct quarantine freed; /* was unlinked in or before the epoch */
 	uint64_t epoch;
+	struct quarantine next; /* what came since: it waits anew when @freed is done with */
 };
 
 struct qcow2 {
