@@ -1,53 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hostfile on a block device: a loop device over a file in memory, with sectors of 4 KiB. It goes
- * away with its last descriptor, also when the test dies.
+ * hostfile on a block device: a loop device over a file in memory, with sectors of 4 KiB.
  */
-#include "test.h"
+#include "loop-device.h"
 
 #include "hostfile.h"
 
-#include <errno.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #define SIZE   (UINT64_C(1) << 20)
 #define SECTOR UINT64_C(4096)
-
-static const char *loop_refusal;
-
-/* Returns a loop device over @backing; -1, and why, where there is none to be had. */
-static int loop_over(int backing)
-{
-	struct loop_config config = {
-		.fd = (uint32_t)backing,
-		.block_size = SECTOR,
-		.info = { .lo_flags = LO_FLAGS_AUTOCLEAR },
-	};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-
-	loop_refusal = strerror(errno);
-	while (control >= 0) {
-		char path[32];
-		int number = ioctl(control, LOOP_CTL_GET_FREE), fd;
-
-		snprintf(path, sizeof(path), "/dev/loop%d", number);
-		fd = number < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) == 0) {
-			close(control);
-			return fd;
-		}
-		loop_refusal = strerror(errno);
-		close(fd);
-		/* Busy: somebody else was faster. */
-		if (errno != EBUSY) {
-			close(control);
-			break;
-		}
-	}
-	return -1;
-}
 
 static void fill(struct hostfile *file, unsigned char value)
 {
@@ -188,9 +150,9 @@ int main(void)
 	struct hostfile *file;
 
 	CHECK(ftruncate(backing, (off_t)SIZE) == 0);
-	fd = loop_over(backing);
+	fd = loop_over(backing, SECTOR);
 	if (fd < 0) {
-		printf("no loop device: %s\n", loop_refusal);
+		printf("no loop device: %s\n", strerror(errno));
 		return TEST_SKIPPED;
 	}
 	CHECK_EQUAL(hostfile_create(fd, true, &file), 0);

@@ -5,8 +5,8 @@
  *	data, new tables, refcount blocks	sync	I1, I3
  *	the refcount table			sync
  *	L1 and L2 tables			sync
- *	the size in the header			sync
  *	decrements, recycling				I2, I5
+ *	the size in the header			sync
  *
  * What the later stages write is frozen before the first sync, so that none of them can point to
  * something newer that the sync has missed. Requests go on meanwhile. A sync with nothing to
@@ -139,8 +139,6 @@ static int run_stages(struct qcow2 *q, bool durable)
 		r = write_tables(q, &written);
 	if (r == 0 && durable && written)
 		r = hostfile_sync(q->file);
-	if (r == 0 && durable && q->size_pending)
-		r = write_size(q);
 	if (r < 0 || !durable) {
 		give_up(q, &unlinked);
 		quarantine_finish(&unlinked);
@@ -163,8 +161,10 @@ int qcow2_flush(struct imgfmt_image *image)
 {
 	struct qcow2 *q = qcow2_of(image);
 	LOCKED(&q->flushing);
+	int r = run_stages(q, true);
 
-	return run_stages(q, true);
+	/* Not in the stages: while the disk grows, they may run before its new part is ready. */
+	return r == 0 && q->size_pending ? write_size(q) : r;
 }
 
 static bool needs_relief(struct qcow2 *q)

@@ -148,7 +148,7 @@ static int link_in_place(struct qcow2 *q, uint64_t guest_cluster, uint64_t *coun
 
 /*
  * Whoever reads a raw data file by itself must see what the guest sees: so new clusters belong to the
- * disk at once, and what the file has there is zeroes, since it is new too.
+ * disk at once.
  */
 static int link_growth(struct qcow2 *q, uint64_t old_size, uint64_t size)
 {
@@ -169,6 +169,10 @@ static int link_growth(struct qcow2 *q, uint64_t old_size, uint64_t size)
 	return 0;
 }
 
+/*
+ * A raw data file may be longer than the disk, as a block device often is. So that the file is not cut
+ * off does no harm, nor does what it holds beyond the end: growing clears it.
+ */
 static int resize_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
 {
 	bool raw = (q->header.autoclear & QCOW2_AUTOCLEAR_DATA_RAW) != 0;
@@ -177,10 +181,16 @@ static int resize_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
 
 	if (!data)
 		return 0;
-	if (size < old_size)
-		return raw ? hostfile_truncate(data, size) : 0;
+	if (size < old_size) {
+		if (raw)
+			(void)hostfile_truncate(data, size);
+		return 0;
+	}
 	r = hostfile_extend(data, size);
-	return r == 0 && raw ? link_growth(q, old_size, size) : r;
+	if (r < 0 || !raw)
+		return r;
+	r = hostfile_zero(data, old_size, size - old_size, true);
+	return r < 0 ? r : link_growth(q, old_size, size);
 }
 
 /* ---- the size ---- */
