@@ -30,7 +30,7 @@ enum driver_extent_kind {
 	DRIVER_UNALLOCATED, /* what the backing image holds, or zeroes */
 };
 
-/* The run of guest bytes from the offset asked for that is stored in one way. */
+/* A run of guest bytes from the offset asked for that is stored in one way. */
 struct driver_extent {
 	enum driver_extent_kind kind;
 	uint64_t length;       /* at least 1, at most what was asked for */
@@ -75,7 +75,10 @@ struct imgfmt_driver {
 	/* Free what the state holds. Whoever wants to lose nothing has called flush before. */
 	void (*close)(struct imgfmt_image *image);
 
-	/* The longest run from @guest_offset, at most @length, that is stored in one way. */
+	/*
+	 * A run from @guest_offset, at most @length, that is stored in one way. What follows may be
+	 * stored alike: an answer takes bounded time, and who wants to know more asks again.
+	 */
 	int (*map)(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		   struct driver_extent *ret);
 

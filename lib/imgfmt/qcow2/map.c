@@ -6,6 +6,12 @@
 
 #include "lock.h"
 
+/*
+ * Slices looked at for one answer. A disk of many TiB can say the same in all of its tables; others
+ * wait for meta meanwhile, and who asks may not even want to know that much.
+ */
+#define MAX_STEPS 16
+
 /* A run of subclusters that say the same, cut to the bytes asked for. */
 struct mapped {
 	struct l2_entry entry;
@@ -92,7 +98,7 @@ int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length
 	if (r < 0)
 		return r;
 	extent = to_extent(q, &mapped);
-	while (extent.length < length) {
+	for (unsigned int steps = 1; extent.length < length && steps < MAX_STEPS; steps++) {
 		struct driver_extent next;
 
 		/* What cannot be read is met again by who needs it. */
