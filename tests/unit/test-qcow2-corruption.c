@@ -113,7 +113,7 @@ static void test_bad_l1_entry(void)
 /* Guest data over a table: what is written there could name files of the host. */
 static void test_data_over_tables(void)
 {
-	const uint64_t places[] = { AT_REFTABLE, AT_L1, AT_L2 };
+	const uint64_t places[] = { AT_REFTABLE, AT_BLOCK, AT_L1, AT_L2 };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		int fd = small_qcow2();
@@ -129,6 +129,74 @@ static void test_data_over_tables(void)
 		check_stopped(image, fd, "lies over a table");
 		close(fd);
 	}
+}
+
+/* Put a snapshot with its L1 table behind the end of the small image; the refcounts know of both. */
+static void add_snapshot(int fd, uint64_t l1_offset)
+{
+	uint8_t entry[40 + 16 + 8] = { 0 };
+	uint8_t field[12];
+
+	put_be64(entry, l1_offset);
+	put_be32(entry + 8, 1);
+	put_be16(entry + 12, 1);
+	put_be16(entry + 14, 1);
+	put_be32(entry + 36, 16);
+	put_be64(entry + 48, DISK_SIZE);
+	memcpy(entry + 56, "1s", 2);
+	CHECK(pwrite(fd, entry, sizeof(entry), IMAGE_END) == (ssize_t)sizeof(entry));
+	put_be32(field, 1);
+	put_be64(field + 4, IMAGE_END);
+	CHECK(pwrite(fd, field, sizeof(field), QCOW2_AT_SNAPSHOT_COUNT) == (ssize_t)sizeof(field));
+	poke64(fd, AT_BLOCK + 8, UINT64_C(0x0001000100010001));
+	poke64(fd, l1_offset, 0);
+}
+
+/* Tables that nobody has read so far: the L2 table of another part of the disk, and a snapshot's L1. */
+static void test_data_over_distant_tables(void)
+{
+	const uint64_t distant_l2 = IMAGE_END + 3 * CLUSTER, snapshot_l1 = IMAGE_END + CLUSTER;
+	const uint64_t places[] = { distant_l2, snapshot_l1 };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int fd = small_qcow2();
+		struct imgfmt_image *image;
+		uint8_t two[4];
+
+		add_snapshot(fd, snapshot_l1);
+		poke64(fd, AT_BLOCK + 16, UINT64_C(0x0001000100000000));
+		put_be32(two, 2);
+		CHECK(pwrite(fd, two, sizeof(two), QCOW2_AT_L1_SIZE) == (ssize_t)sizeof(two));
+		poke64(fd, QCOW2_AT_SIZE, 2 * DISK_SIZE);
+		poke64(fd, AT_L1 + 8, distant_l2 | QCOW2_FLAG_COPIED);
+		poke64(fd, distant_l2, 0);
+		poke64(fd, AT_L2 + 7 * 8, places[i] | QCOW2_FLAG_COPIED);
+		image = open_again(fd, false);
+		CHECK_EQUAL(imgfmt_write(image, "xxxx", 4, 7 * CLUSTER), -EUCLEAN);
+		CHECK(peek64(fd, places[i]) == 0);
+		check_stopped(image, fd, "lies over a table");
+		close(fd);
+	}
+}
+
+/* An entry that names a free cluster, which then becomes a table. */
+static void test_data_over_new_table(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+	uint8_t two[4];
+
+	put_be32(two, 2);
+	CHECK(pwrite(fd, two, sizeof(two), QCOW2_AT_L1_SIZE) == (ssize_t)sizeof(two));
+	poke64(fd, QCOW2_AT_SIZE, 2 * DISK_SIZE);
+	poke64(fd, AT_L2 + 7 * 8, IMAGE_END | QCOW2_FLAG_COPIED);
+	image = open_again(fd, false);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, DISK_SIZE), 0);
+	CHECK_EQUAL(imgfmt_flush(image), 0);
+	CHECK(peek64(fd, AT_L1 + 8) == (IMAGE_END | QCOW2_FLAG_COPIED));
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 7 * CLUSTER), -EUCLEAN);
+	check_stopped(image, fd, "lies over a table");
+	close(fd);
 }
 
 /* A refcount of 0 for a cluster in use: it must not be handed out where a table lies. */
@@ -225,6 +293,8 @@ int main(void)
 	test_bad_l2_entry();
 	test_bad_l1_entry();
 	test_data_over_tables();
+	test_data_over_distant_tables();
+	test_data_over_new_table();
 	test_table_called_free();
 	test_refcount_too_low();
 	test_bad_reftable_entry();

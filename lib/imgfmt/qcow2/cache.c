@@ -247,16 +247,6 @@ void cache_forget(struct cache *cache, uint64_t host_offset, uint64_t length)
 	}
 }
 
-bool cache_holds(const struct cache *cache, uint64_t host_offset, uint64_t length)
-{
-	uint64_t at = align_down(host_offset, cache->slice_size);
-
-	for (; at < host_offset + length; at += cache->slice_size)
-		if (find_slice(cache, at))
-			return true;
-	return false;
-}
-
 bool cache_wants_cleaning(const struct cache *cache)
 {
 	return cache->dirty_count > cache->limit / 2;

@@ -75,9 +75,6 @@ int cache_modify(struct cache *cache, struct slice *slice);
 /* Drop the slices of a range, changed or not: what they are slices of is no table any more. */
 void cache_forget(struct cache *cache, uint64_t host_offset, uint64_t length);
 
-/* Does any slice of a range that is in the cache belong to a table? */
-bool cache_holds(const struct cache *cache, uint64_t host_offset, uint64_t length);
-
 /* Is so much of the cache dirty that a flush should come before more is changed? */
 bool cache_wants_cleaning(const struct cache *cache);
 

@@ -8,6 +8,7 @@
 #include "array.h"
 #include "bytes.h"
 #include "cleanup.h"
+#include "lock.h"
 #include "../drivers.h"
 
 #include <errno.h>
@@ -224,6 +225,7 @@ static void close_image(struct imgfmt_image *image)
 	aes_close(q->aes);
 	inflated_finish(&q->inflated);
 	cache_finish(&q->cache);
+	run_set_finish(&q->tables);
 	quarantine_finish(&q->unlinked);
 	quarantine_finish(&q->waiting.freed);
 	quarantine_finish(&q->waiting.next);
@@ -270,6 +272,7 @@ static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 {
 	struct qcow2 *q = qcow2_of(image);
 	const struct qcow2_header *header = &q->header;
+	LOCKED(&q->meta);
 
 	info->cluster_size = q->geometry.cluster_size;
 	info->encryption = encryption_name(header->crypt_method);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changing single fields of the header in place. Everything else in the first cluster stays as it
+ * What comes before the first write, and changing single fields of the header in place. Everything else in the first cluster stays as it
  * is to the byte: fields and extensions that we do not know are preserved by not touching them.
  */
 #include "qcow2.h"
@@ -24,6 +24,9 @@ int qcow2_start_writing(struct qcow2 *q)
 
 	if (q->writing)
 		return 0;
+	r = qcow2_collect_tables(q);
+	if (r < 0)
+		return r;
 	if (q->header.autoclear != kept) {
 		put_be64(field, kept);
 		r = qcow2_write_header(q, field, sizeof(field), QCOW2_AT_AUTOCLEAR);

@@ -3,12 +3,21 @@
  * Where guest data must never go. An image that contradicts itself may say that a guest cluster
  * lies over its own header: who writes there could, say, name files of the host for the next who
  * opens the image.
+ *
+ * The header says where the fixed tables are. Those that entries lead to are collected before the
+ * first write, and from then on whoever makes a table or lets go of one says so.
  */
 #include "qcow2.h"
 
+#include "bytes.h"
+#include "cleanup.h"
 #include "overflow.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+/* Tables are read in pieces of so many bytes. */
+#define CHUNK ((size_t)64 << 10)
 
 int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
 {
@@ -29,9 +38,91 @@ int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t leng
 	return 0;
 }
 
+/* The clusters that have a byte of a range. */
+static struct run clusters_of(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
+{
+	uint64_t first = cluster_of(&q->geometry, host_offset);
+	uint64_t end = units_of(host_offset + length, q->geometry.cluster_bits);
+
+	return (struct run){ first, end - first };
+}
+
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
 {
-	if (cache_holds(&q->cache, host_offset, length))
+	if (run_set_overlaps(&q->tables, clusters_of(q, host_offset, length)))
 		return -EUCLEAN;
 	return qcow2_check_fixed(q, host_offset, length);
+}
+
+/* ---- collecting ---- */
+
+/* Collect the cluster that an entry of the L1 table names. An entry that is wrong names none. */
+static int collect_l2(struct qcow2 *q, uint64_t entry)
+{
+	struct l1_entry l1;
+
+	if (l1_entry_parse(&q->geometry, entry, &l1) < 0 || l1.l2_offset == 0)
+		return 0;
+	return run_set_collect(&q->tables,
+			       (struct run){ cluster_of(&q->geometry, l1.l2_offset), 1 });
+}
+
+/* The same of the refcount table. */
+static int collect_block(struct qcow2 *q, uint64_t entry)
+{
+	uint64_t block;
+
+	if (reftable_entry_parse(&q->geometry, entry, &block) < 0 || block == 0)
+		return 0;
+	return run_set_collect(&q->tables, (struct run){ cluster_of(&q->geometry, block), 1 });
+}
+
+/* Collect what the entries of a table lead to. Nothing is dirty yet, so the file has it all. */
+static int collect_from(struct qcow2 *q, uint64_t table_offset, uint64_t size,
+			int (*collect)(struct qcow2 *q, uint64_t entry))
+{
+	_cleanup_free_ uint8_t *chunk = malloc(CHUNK);
+	int r = chunk ? 0 : -ENOMEM;
+
+	for (uint64_t at = 0; at < size && r == 0; at += CHUNK) {
+		size_t count = (size_t)min_u64(CHUNK, size - at);
+
+		r = hostfile_read(q->file, chunk, count, table_offset + at);
+		for (size_t i = 0; i < count && r == 0; i += 8)
+			r = collect(q, get_be64(chunk + i));
+	}
+	return r;
+}
+
+/* Collect the L1 tables of the snapshots. */
+static int collect_snapshots(struct qcow2 *q)
+{
+	for (uint32_t i = 0; i < q->header.snapshot_count; i++) {
+		uint64_t offset, size;
+		int r = qcow2_get_snapshot_l1(q, i, &offset, &size);
+
+		if (r == 0 && range_fits(offset, size, QCOW2_MAX_HOST_OFFSET))
+			r = run_set_collect(&q->tables, clusters_of(q, offset, size));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int qcow2_collect_tables(struct qcow2 *q)
+{
+	int r;
+
+	r = collect_from(q, q->header.l1_offset, (uint64_t)q->header.l1_size * 8, collect_l2);
+	if (r == 0)
+		r = collect_from(q, q->header.reftable_offset,
+				 offset_of(&q->geometry, q->header.reftable_clusters),
+				 collect_block);
+	if (r == 0)
+		r = collect_snapshots(q);
+	if (r < 0)
+		run_set_finish(&q->tables);
+	else
+		run_set_sort(&q->tables);
+	return r;
 }

@@ -30,14 +30,9 @@
 #include "geometry.h"
 #include "header.h"
 #include "inflated.h"
+#include "runs.h"
 
 #include <pthread.h>
-
-/* Host clusters that lie one behind the other. */
-struct run {
-	uint64_t first;
-	uint64_t count;
-};
 
 /* Runs that nothing points to any more, each in its turn to have its refcounts lowered. */
 struct quarantine {
@@ -50,6 +45,12 @@ struct waiting {
 	struct quarantine freed; /* was unlinked in or before the epoch */
 	uint64_t epoch;
 	struct quarantine next; /* what came since: it waits anew when @freed is done with */
+};
+
+/* An entry of the snapshot table, and where it lies: the next that is asked for is mostly behind it. */
+struct snapshot_cursor {
+	uint32_t index;
+	uint64_t offset;
 };
 
 struct qcow2 {
@@ -67,8 +68,10 @@ struct qcow2 {
 
 	pthread_mutex_t meta; /* all below */
 	struct cache cache;
-	bool corrupt;            /* it was said, see qcow2_corrupt() */
-	bool writing;            /* autoclear bits are dealt with, see qcow2_start_writing() */
+	bool corrupt;          /* it was said, see qcow2_corrupt() */
+	bool writing;          /* all is prepared, see qcow2_start_writing() */
+	struct run_set tables; /* L2 tables, refcount blocks, L1 tables of snapshots; if writing */
+	struct snapshot_cursor snapshot_cursor;
 	uint64_t free_hint;      /* no host cluster below is free */
 	uint64_t fresh_from;     /* no host byte from here on was ever written, or handed out */
 	struct list allocations; /* in flight: struct driver_allocation */
@@ -209,8 +212,11 @@ int qcow2_recycle(struct qcow2 *q);
  */
 int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
 
-/* The same, or of an L2 table or refcount block that is in the cache. */
+/* The same, or of a table in q->tables. */
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
+
+/* Fill q->tables, before anything has changed. */
+int qcow2_collect_tables(struct qcow2 *q);
 
 /* ---- bitmaps.c ---- */
 
@@ -237,8 +243,9 @@ int qcow2_relieve(struct qcow2 *q);
 /* ---- header_update.c ---- */
 
 /*
- * Before the first change: clear the autoclear bits of features that we do not maintain, so that
- * nobody takes them for valid. Blocks for a sync, once.
+ * Before the first change: find the tables that guest data must not go over, and clear the autoclear
+ * bits of features that we do not maintain, so that nobody takes them for valid. Blocks for a sync,
+ * once.
  */
 int qcow2_start_writing(struct qcow2 *q);
 
@@ -283,4 +290,9 @@ int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr);
 /* Show the snapshot with an id or name in place of the active state. While opening, read-only. */
 int qcow2_select_snapshot(struct qcow2 *q, const char *wanted, struct imgfmt_error *reterr);
 
-int qcow2_get_snapshot(struct imgfmt_image *image, unsigned int index, struct imgfmt_snapshot *ret);
+int qcow2_get_snapshot(struct imgfmt_image *image, unsigned int index,
+		       struct imgfmt_snapshot *ret); /* takes meta */
+
+/* Where the L1 table of a snapshot lies, and its size in bytes. Neither is checked. */
+int qcow2_get_snapshot_l1(struct qcow2 *q, uint32_t index, uint64_t *ret_offset,
+			  uint64_t *ret_size);

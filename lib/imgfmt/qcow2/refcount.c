@@ -150,9 +150,10 @@ static int init_block(struct qcow2 *q, uint64_t block_offset, uint64_t own)
 	size_t index;
 	int r;
 
-	r = qcow2_check_overlap(q, block_offset, cluster_size);
-	if (r < 0)
-		return r;
+	if (qcow2_check_overlap(q, block_offset, cluster_size) < 0)
+		return qcow2_corrupt(
+			q, "refcounts call the cluster at 0x%" PRIx64 " free, where a table lies",
+			block_offset);
 	if (block_offset >= q->fresh_from)
 		r = hostfile_extend(q->file, block_offset + cluster_size);
 	else
@@ -179,7 +180,9 @@ int qcow2_set_reftable_entry(struct qcow2 *q, uint64_t index, uint64_t block_off
 	r = get_reftable_slice(q, index, &slice, &in_slice);
 	if (r < 0)
 		return r;
-	r = cache_modify(&q->cache, slice);
+	r = run_set_add(&q->tables, (struct run){ cluster_of(&q->geometry, block_offset), 1 });
+	if (r == 0)
+		r = cache_modify(&q->cache, slice);
 	if (r == 0)
 		put_be64(slice->data + in_slice * 8, block_offset);
 	cache_put(&q->cache, slice);

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 struct region {
@@ -56,13 +57,14 @@ static int claim_region(struct qcow2 *q, const struct region *region)
 	uint64_t end = start + offset_of(&q->geometry, used);
 	size_t size = (size_t)offset_of(&q->geometry, region->block_count);
 	_cleanup_free_ uint8_t *blocks = NULL;
-	int r;
 
 	if (end > QCOW2_MAX_HOST_OFFSET)
 		return -EFBIG;
-	r = qcow2_check_overlap(q, start, end - start);
-	if (r < 0)
-		return r;
+	if (qcow2_check_overlap(q, start, end - start) < 0)
+		return qcow2_corrupt(q,
+				     "the refcount table calls the clusters from 0x%" PRIx64
+				     " on free, where a table lies",
+				     start);
 	blocks = calloc(1, size);
 	if (!blocks)
 		return -ENOMEM;
@@ -169,19 +171,27 @@ int qcow2_grow_reftable(struct qcow2 *q, uint64_t host_cluster)
 	uint64_t old_offset = q->header.reftable_offset;
 	uint64_t old_clusters = q->header.reftable_clusters;
 	struct region region;
+	struct run blocks;
 	int r;
 
 	r = plan_table(q, host_cluster, &region);
-	if (r == 0)
-		r = claim_region(q, &region);
+	if (r < 0)
+		return r;
+	blocks = (struct run){ region.first_cluster, region.block_count };
+	r = claim_region(q, &region);
 	if (r == 0)
 		r = write_table(q, &region);
 	if (r == 0)
 		r = write_all_blocks(q);
 	if (r == 0)
-		r = switch_table(q, &region);
+		r = run_set_add(&q->tables, blocks);
 	if (r < 0)
 		return r;
+	r = switch_table(q, &region);
+	if (r < 0) {
+		(void)run_set_remove(&q->tables, blocks);
+		return r;
+	}
 	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old_clusters));
 	qcow2_unlink(q, (struct run){ cluster_of(&q->geometry, old_offset), old_clusters });
 	return 0;

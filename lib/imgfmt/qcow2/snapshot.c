@@ -6,6 +6,7 @@
 #include "qcow2.h"
 
 #include "bytes.h"
+#include "lock.h"
 #include "overflow.h"
 
 #include <errno.h>
@@ -96,20 +97,24 @@ static int describe_entry(struct qcow2 *q, const struct entry *entry, struct img
 			   entry->name_length);
 }
 
-/* Find the entry with a number. */
-static int find_entry(struct qcow2 *q, unsigned int index, struct entry *ret)
+/* Find the entry with a number, going on from the one that was found last. */
+static int find_entry(struct qcow2 *q, uint32_t index, struct entry *ret)
 {
-	uint64_t offset = q->header.snapshots_offset;
-	struct entry entry = { 0 };
+	struct snapshot_cursor *cursor = &q->snapshot_cursor;
+	struct entry entry;
+	int r;
 
 	if (index >= q->header.snapshot_count)
 		return -ENOENT;
-	for (unsigned int i = 0; i <= index; i++) {
-		int r = read_entry(q, offset, &entry);
-
+	if (cursor->offset == 0 || index < cursor->index)
+		*cursor = (struct snapshot_cursor){ 0, q->header.snapshots_offset };
+	for (;;) {
+		r = read_entry(q, cursor->offset, &entry);
 		if (r < 0)
 			return r;
-		offset = entry.end;
+		if (cursor->index == index)
+			break;
+		*cursor = (struct snapshot_cursor){ cursor->index + 1, entry.end };
 	}
 	*ret = entry;
 	return 0;
@@ -118,11 +123,25 @@ static int find_entry(struct qcow2 *q, unsigned int index, struct entry *ret)
 int qcow2_get_snapshot(struct imgfmt_image *image, unsigned int index, struct imgfmt_snapshot *ret)
 {
 	struct qcow2 *q = qcow2_of(image);
+	LOCKED(&q->meta);
 	struct entry entry;
 	int r;
 
 	r = find_entry(q, index, &entry);
 	return r < 0 ? r : describe_entry(q, &entry, ret);
+}
+
+int qcow2_get_snapshot_l1(struct qcow2 *q, uint32_t index, uint64_t *ret_offset, uint64_t *ret_size)
+{
+	struct entry entry;
+	int r;
+
+	r = find_entry(q, index, &entry);
+	if (r < 0)
+		return r;
+	*ret_offset = get_be64(entry.fixed + AT_L1_OFFSET);
+	*ret_size = (uint64_t)get_be32(entry.fixed + AT_L1_SIZE) * 8;
+	return 0;
 }
 
 int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr)

@@ -176,6 +176,16 @@ static int link_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t l2_off
 	return r;
 }
 
+static void let_go_of_l2_table(struct qcow2 *q, uint64_t l2_offset)
+{
+	struct run run = { cluster_of(&q->geometry, l2_offset), 1 };
+
+	cache_forget(&q->cache, l2_offset, q->geometry.cluster_size);
+	/* If this lacks memory, the quarantine will find a table, and that is too much said. Leak it. */
+	if (run_set_remove(&q->tables, run) == 0)
+		qcow2_unlink(q, run);
+}
+
 /*
  * Make an L2 table with refcount 1 from none or from a shared one. Its content goes to the file at
  * once, so that it becomes durable in the same stage as data, before the L1 entry (I3).
@@ -194,15 +204,16 @@ static int create_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t old_
 	new_offset = offset_of(&q->geometry, run.first);
 	r = fill_l2_table(q, new_offset, old_offset, fresh);
 	if (r == 0)
+		r = run_set_add(&q->tables, run);
+	if (r == 0)
 		r = link_l2_table(q, guest_offset, new_offset);
 	if (r < 0) {
+		(void)run_set_remove(&q->tables, run);
 		qcow2_take_back(q, run);
 		return r;
 	}
-	if (old_offset != 0) {
-		cache_forget(&q->cache, old_offset, q->geometry.cluster_size);
-		qcow2_unlink(q, (struct run){ cluster_of(&q->geometry, old_offset), 1 });
-	}
+	if (old_offset != 0)
+		let_go_of_l2_table(q, old_offset);
 	*ret = new_offset;
 	return 0;
 }

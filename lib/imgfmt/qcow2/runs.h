@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs of host clusters, and sets of clusters kept as such.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Host clusters that lie one behind the other. */
+struct run {
+	uint64_t first;
+	uint64_t count;
+};
+
+/* A set of clusters: its runs are sorted, and none touches another, but see run_set_collect(). */
+struct run_set {
+	struct run *runs;
+	size_t count, capacity;
+};
+
+void run_set_finish(struct run_set *set);
+
+/* Add a run, which ends within 64 bits. -ENOMEM: nothing has happened. */
+int run_set_add(struct run_set *set, struct run run);
+
+/*
+ * Take a run away, or what of it is in the set. -ENOMEM: nothing has happened. Taking back the run that
+ * was added last does not need memory.
+ */
+int run_set_remove(struct run_set *set, struct run run);
+
+/* Is one of the clusters of a run in the set? */
+bool run_set_overlaps(const struct run_set *set, struct run run);
+
+/*
+ * Filling a set with many runs in any order: collect each, then sort once. Nothing else may be asked of
+ * the set in between. -ENOMEM: nothing has happened.
+ */
+int run_set_collect(struct run_set *set, struct run run);
+void run_set_sort(struct run_set *set);

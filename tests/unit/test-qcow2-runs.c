@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sets of clusters, against an array that says of each cluster whether it is in the set. */
+#include "qcow2/runs.h"
+
+#include "test.h"
+
+#define CLUSTERS 64
+#define STEPS    20000
+
+static bool model[CLUSTERS];
+
+static void check_set(const struct run_set *set)
+{
+	uint64_t in_set = 0, in_model = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		CHECK(set->runs[i].count > 0);
+		CHECK(i == 0 ||
+		      set->runs[i - 1].first + set->runs[i - 1].count < set->runs[i].first);
+		in_set += set->runs[i].count;
+	}
+	for (uint64_t i = 0; i < CLUSTERS; i++) {
+		CHECK_EQUAL(run_set_overlaps(set, (struct run){ i, 1 }), model[i]);
+		in_model += model[i];
+	}
+	CHECK_EQUAL(in_set, in_model);
+}
+
+static struct run random_run(unsigned int *seed)
+{
+	uint64_t first = (uint64_t)rand_r(seed) % CLUSTERS;
+	uint64_t most = CLUSTERS - first < 8 ? CLUSTERS - first : 8;
+
+	return (struct run){ first, (uint64_t)rand_r(seed) % (most + 1) };
+}
+
+static void set_model(struct run run, bool value)
+{
+	for (uint64_t i = 0; i < run.count; i++)
+		model[run.first + i] = value;
+}
+
+static bool model_overlaps(struct run run)
+{
+	for (uint64_t i = 0; i < run.count; i++)
+		if (model[run.first + i])
+			return true;
+	return false;
+}
+
+static void test_random(unsigned int seed)
+{
+	struct run_set set = { 0 };
+
+	for (unsigned int i = 0; i < 10; i++) {
+		struct run run = random_run(&seed);
+
+		if (run.count == 0)
+			continue;
+		CHECK_EQUAL(run_set_collect(&set, run), 0);
+		set_model(run, true);
+	}
+	run_set_sort(&set);
+	check_set(&set);
+	for (unsigned int i = 0; i < STEPS; i++) {
+		struct run run = random_run(&seed);
+		bool add = rand_r(&seed) % 2 == 0;
+
+		CHECK_EQUAL(run_set_overlaps(&set, run), model_overlaps(run));
+		CHECK_EQUAL(add ? run_set_add(&set, run) : run_set_remove(&set, run), 0);
+		set_model(run, add);
+		check_set(&set);
+	}
+	run_set_finish(&set);
+	memset(model, 0, sizeof(model));
+}
+
+int main(void)
+{
+	struct run_set empty = { 0 };
+
+	run_set_sort(&empty);
+	check_set(&empty);
+	for (unsigned int seed = 1; seed <= 5; seed++)
+		test_random(seed);
+	return 0;
+}
