@@ -37,7 +37,7 @@ void export_init(struct export_inode *inode, struct imgfmt_image *image, const c
 	/* nobody writes, so there is nothing to keep back, and sizes are simpler without */
 	if (inode->read_only && inode->cache == CACHE_WRITEBACK)
 		inode->cache = CACHE_WRITETHROUGH;
-	pthread_mutex_init(&inode->resize, NULL);
+	rwlock_init(&inode->resize);
 	pthread_mutex_init(&inode->attributes_lock, NULL);
 	inode->attributes.st_mode = S_IFREG | (image_stat->st_mode & 0777);
 	if (inode->read_only)
@@ -52,15 +52,12 @@ void export_init(struct export_inode *inode, struct imgfmt_image *image, const c
 void export_finish(struct export_inode *inode)
 {
 	close(inode->host_fd);
-	pthread_mutex_destroy(&inode->resize);
+	pthread_rwlock_destroy(&inode->resize);
 	pthread_mutex_destroy(&inode->attributes_lock);
 }
 
 void export_get_attributes(struct export_inode *inode, struct stat *ret)
 {
-	struct imgfmt_info info;
-
-	imgfmt_get_info(inode->image, &info);
 	{
 		LOCKED(&inode->attributes_lock);
 		*ret = inode->attributes;
@@ -68,7 +65,7 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret)
 	ret->st_ino = FUSE_ROOT_ID;
 	ret->st_nlink = 1;
 	ret->st_size = (off_t)imgfmt_size(inode->image);
-	ret->st_blocks = (blkcnt_t)(info.allocated / 512);
+	ret->st_blocks = (blkcnt_t)(imgfmt_allocated(inode->image) / 512);
 	ret->st_blksize = (blksize_t)inode->block_size;
 	/*
 	 * The first priming sets the size and so must be permitted to. We may write to the image,
@@ -82,7 +79,7 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret)
 
 static int resize(struct export_inode *inode, uint64_t size, bool has_handle)
 {
-	LOCKED(&inode->resize);
+	EXCLUSIVE(&inode->resize);
 	if (size == imgfmt_size(inode->image))
 		return 0;
 	if (size == 0 && !has_handle)
@@ -162,6 +159,7 @@ void export_note_refusal(struct export_inode *inode)
 int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,
 		size_t *ret_count)
 {
+	SHARED(&inode->resize);
 	uint64_t size = imgfmt_size(inode->image);
 	int r;
 
@@ -181,7 +179,10 @@ int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t
 /* Make the disk at least @size bytes long. */
 static int grow(struct export_inode *inode, uint64_t size)
 {
-	LOCKED(&inode->resize);
+	/* mostly it is, and nobody has to wait to see that */
+	if (size <= imgfmt_size(inode->image))
+		return 0;
+	EXCLUSIVE(&inode->resize);
 	if (size <= imgfmt_size(inode->image))
 		return 0;
 	return imgfmt_truncate(inode->image, size);
@@ -203,23 +204,18 @@ static void note_change(struct export_inode *inode)
 	inode->attributes.st_mtim = inode->attributes.st_ctim = now;
 }
 
-int export_write(struct export_inode *inode, const void *buffer, size_t count,
-		 uint64_t guest_offset, size_t *ret_count)
+/* Write what of a range lies inside the disk. */
+static int write_inside(struct export_inode *inode, const void *buffer, size_t count,
+			uint64_t guest_offset, size_t *ret_count)
 {
-	uint64_t size = imgfmt_size(inode->image), end;
+	SHARED(&inode->resize);
+	uint64_t size = imgfmt_size(inode->image);
 	int r;
 
-	if (inode->read_only)
-		return -EROFS;
-	if (!add_u64(guest_offset, count, &end) || end > INT64_MAX)
-		return -EFBIG;
-	if (end > size && inode->growable) {
-		r = grow(inode, end);
-		if (r < 0)
-			return r;
-	} else if (end > size) {
-		count = guest_offset < size ? (size_t)(size - guest_offset) : 0;
-	}
+	if (guest_offset >= size)
+		count = 0;
+	else
+		count = (size_t)min_u64(count, size - guest_offset);
 	if (count > 0) {
 		r = imgfmt_write(inode->image, buffer, count, guest_offset);
 		if (r < 0)
@@ -230,12 +226,43 @@ int export_write(struct export_inode *inode, const void *buffer, size_t count,
 	return 0;
 }
 
+int export_write(struct export_inode *inode, const void *buffer, size_t count,
+		 uint64_t guest_offset, size_t *ret_count)
+{
+	uint64_t end;
+	int r;
+
+	if (inode->read_only)
+		return -EROFS;
+	if (!add_u64(guest_offset, count, &end) || end > INT64_MAX)
+		return -EFBIG;
+	if (inode->growable) {
+		r = grow(inode, end);
+		if (r < 0)
+			return r;
+	}
+	return write_inside(inode, buffer, count, guest_offset, ret_count);
+}
+
+/* Zero what of a range lies inside the disk, where there may be nothing of it. */
+static int zero_inside(struct export_inode *inode, uint64_t guest_offset, uint64_t length,
+		       enum imgfmt_zero_mode mode)
+{
+	SHARED(&inode->resize);
+	uint64_t size = imgfmt_size(inode->image);
+
+	if (guest_offset >= size)
+		return 0;
+	note_change(inode);
+	return imgfmt_zero(inode->image, guest_offset, min_u64(length, size - guest_offset), mode);
+}
+
 int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length)
 {
 	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
 	bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
 	bool zero = (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE;
-	uint64_t size, end;
+	uint64_t end;
 	int r;
 
 	if (!punch && !zero && mode != 0)
@@ -244,26 +271,22 @@ int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset
 		return -EROFS;
 	if (!add_u64(guest_offset, length, &end) || end > INT64_MAX)
 		return -EFBIG;
-	size = imgfmt_size(inode->image);
-	if (end > size && !keep_size) {
+	if (!keep_size && end > imgfmt_size(inode->image)) {
 		if (!inode->growable)
 			return -ENOSPC;
 		r = grow(inode, end);
 		if (r < 0)
 			return r;
 	}
-	/* what there is of the range; with KEEP_SIZE there may be nothing to do at all */
-	size = imgfmt_size(inode->image);
-	if (mode == 0 || guest_offset >= size)
+	if (mode == 0)
 		return 0;
-	length = min_u64(length, size - guest_offset);
-	note_change(inode);
-	return imgfmt_zero(inode->image, guest_offset, length,
+	return zero_inside(inode, guest_offset, length,
 			   punch ? IMGFMT_ZERO_DISCARD : IMGFMT_ZERO_KEEP);
 }
 
 int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, uint64_t *ret_offset)
 {
+	SHARED(&inode->resize);
 	uint64_t size = imgfmt_size(inode->image), run;
 	bool data;
 	int r;

@@ -39,10 +39,10 @@ struct export_inode {
 	void (*take_error)(void *userdata);
 	void *userdata;
 
-	pthread_mutex_t resize; /* held while the size changes */
-	atomic_uint writers;    /* handles that are open for writing */
-	atomic_bool usable;     /* the first priming is over */
-	atomic_bool refused;    /* a cached write was, and the kernel may still remember that */
+	pthread_rwlock_t resize; /* shared by who relies on the size, exclusive while it changes */
+	atomic_uint writers;     /* handles that are open for writing */
+	atomic_bool usable;      /* the first priming is over */
+	atomic_bool refused;     /* a cached write was, and the kernel may still remember that */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
 	struct stat attributes;          /* mode, owner and times only */

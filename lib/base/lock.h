@@ -42,6 +42,25 @@ static inline void mutex_unlock_pointee(pthread_mutex_t **mutex)
 		mutex_unlock(*mutex);
 }
 
+/*
+ * Set up a read-write lock that a steady stream of readers cannot keep a writer from. Who has it shared
+ * must not take it once more.
+ */
+static inline void rwlock_init(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+	int r = pthread_rwlockattr_init(&attributes);
+
+	assert(r == 0);
+	r = pthread_rwlockattr_setkind_np(&attributes,
+					  PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	assert(r == 0);
+	r = pthread_rwlock_init(lock, &attributes);
+	assert(r == 0);
+	(void)r;
+	pthread_rwlockattr_destroy(&attributes);
+}
+
 static inline pthread_rwlock_t *rwlock_shared(pthread_rwlock_t *lock)
 {
 	int r = pthread_rwlock_rdlock(lock);

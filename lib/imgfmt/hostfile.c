@@ -39,28 +39,11 @@ struct hostfile {
 /* Zero for ever; not const, so that it takes no space in the program file. */
 static char zeroes[ZERO_CHUNK];
 
-static int init_growing(pthread_rwlock_t *lock)
-{
-	pthread_rwlockattr_t attributes;
-	int r = pthread_rwlockattr_init(&attributes);
-
-	if (r != 0)
-		return -r;
-	/* A steady stream of writes must not keep the file from growing. */
-	r = pthread_rwlockattr_setkind_np(&attributes,
-					  PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	if (r == 0)
-		r = pthread_rwlock_init(lock, &attributes);
-	pthread_rwlockattr_destroy(&attributes);
-	return -r;
-}
-
 int hostfile_create(int fd, bool writable, struct hostfile **ret)
 {
 	_cleanup_close_ int own_fd = fd;
 	_cleanup_free_ struct hostfile *file = NULL;
 	struct stat st;
-	int r;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -81,9 +64,7 @@ int hostfile_create(int fd, bool writable, struct hostfile **ret)
 			return -EINVAL;
 		file->sector_size = (uint64_t)sector_size;
 	}
-	r = init_growing(&file->growing);
-	if (r < 0)
-		return r;
+	rwlock_init(&file->growing);
 	file->fd = steal_fd(&own_fd);
 	*ret = steal_ptr(file);
 	return 0;

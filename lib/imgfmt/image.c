@@ -62,7 +62,7 @@ static struct imgfmt_image *image_create(const struct imgfmt_open_options *optio
 	image->keep_space = options->keep_space;
 	image->warn = options->warn;
 	image->userdata = options->userdata;
-	pthread_rwlock_init(&image->use, NULL);
+	rwlock_init(&image->use);
 	pthread_mutex_init(&image->head, NULL);
 	grace_init(&image->grace);
 	return image;
@@ -398,6 +398,11 @@ static uint64_t allocated_by(struct hostfile *file)
 	return file && hostfile_allocated(file, &allocated) == 0 ? allocated : 0;
 }
 
+uint64_t imgfmt_allocated(struct imgfmt_image *image)
+{
+	return allocated_by(image->file) + allocated_by(image->data_file);
+}
+
 void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 {
 	SHARED(&image->use);
@@ -412,7 +417,7 @@ void imgfmt_get_info(struct imgfmt_image *image, struct imgfmt_info *ret)
 		.has_data_file = image->has_data_file,
 		.data_file_name = image->data_file_name,
 	};
-	ret->allocated = allocated_by(image->file) + allocated_by(image->data_file);
+	ret->allocated = imgfmt_allocated(image);
 	if (hostfile_size(image->file, &ret->host_size) < 0)
 		ret->host_size = 0;
 	driver_describe(image, ret);

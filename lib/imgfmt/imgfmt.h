@@ -143,6 +143,9 @@ int imgfmt_writeback(struct imgfmt_image *image);
  */
 int imgfmt_flush(struct imgfmt_image *image);
 
+/* The bytes that the image's own files take on the host now; 0 where the host cannot tell. */
+uint64_t imgfmt_allocated(struct imgfmt_image *image);
+
 /*
  * Set the size of the disk; new space reads as zeroes. A format may round the size up (qcow2: to
  * 512 bytes), see imgfmt_size() afterwards. Waits for all other requests.
@@ -152,7 +155,7 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size);
 /*
  * Where the holes are: sets *ret_data to whether the byte at @guest_offset is stored (anywhere in
  * the chain), and *ret_length to how many bytes from there on, at least one and at most @length,
- * are like it. What is not data reads as zeroes; data may do so too. -EINVAL unless the range
+ * are like it; what follows may be so too. What is not data reads as zeroes; data may do so too. -EINVAL unless the range
  * is not empty and lies inside the disk.
  */
 int imgfmt_status(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,

@@ -339,7 +339,7 @@ static int qcow1_read_encoded(struct imgfmt_image *image, void *buffer, size_t c
 			if (r == 0)
 				memcpy(bytes, space + cluster_size + into, length);
 		} else {
-			r = aes_read(q->aes, bytes, length, guest_offset);
+			r = q->aes ? aes_read(q->aes, bytes, length, guest_offset) : -EUCLEAN;
 		}
 		if (r < 0)
 			return r;
