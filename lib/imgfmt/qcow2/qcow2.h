@@ -100,12 +100,13 @@ int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret);
 int qcow2_get_l2_slice(struct qcow2 *q, uint64_t l2_offset, uint64_t guest_offset,
 		       struct slice **ret, size_t *ret_index);
 
-/*
- * The same, for changing the entry: the L2 table is created, or copied if a snapshot shares it. The
- * caller still announces the change with cache_modify().
- */
+/* The same, of a table that nobody shares: it is created, or copied if a snapshot has it too. */
 int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **ret,
 		       size_t *ret_index);
+
+/* The same, and its entries are about to be changed. */
+int qcow2_change_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **ret,
+			  size_t *ret_index);
 
 /*
  * What the subclusters from @guest_offset on are, at most *count of them; sets *count to how many the

@@ -132,18 +132,17 @@ static int link_in_place(struct qcow2 *q, uint64_t guest_cluster, uint64_t *coun
 	size_t index;
 	int r;
 
-	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_change_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
 	*count = min_u64(*count, entries_per_slice(geometry) - index);
-	r = cache_modify(&q->cache, slice);
-	for (uint64_t i = 0; i < *count && r == 0; i++)
+	for (uint64_t i = 0; i < *count; i++)
 		l2_store(geometry, slice->data, index + i,
 			 l2_with_data(geometry, (struct l2_raw){ 0 },
 				      guest_offset + offset_of(geometry, i), 0,
 				      geometry->subclusters));
 	cache_put(&q->cache, slice);
-	return r;
+	return 0;
 }
 
 /*

@@ -239,3 +239,23 @@ int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **re
 	}
 	return qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, ret, ret_index);
 }
+
+int qcow2_change_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **ret,
+			  size_t *ret_index)
+{
+	struct slice *slice;
+	size_t index;
+	int r;
+
+	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	if (r < 0)
+		return r;
+	r = cache_modify(&q->cache, slice);
+	if (r < 0) {
+		cache_put(&q->cache, slice);
+		return r;
+	}
+	*ret = slice;
+	*ret_index = index;
+	return 0;
+}

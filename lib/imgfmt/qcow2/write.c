@@ -204,12 +204,11 @@ static int link_slice(struct qcow2 *q, const struct driver_allocation *allocatio
 	size_t index;
 	int r;
 
-	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_change_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
 	count = min_u64(allocation->guest.count - nth, entries_per_slice(geometry) - index);
-	r = cache_modify(&q->cache, slice);
-	for (uint64_t i = 0; i < count && r == 0; i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
 		/* A data file keeps each guest cluster where it was: there is nothing to let go. */
@@ -219,7 +218,7 @@ static int link_slice(struct qcow2 *q, const struct driver_allocation *allocatio
 	}
 	cache_put(&q->cache, slice);
 	*ret = count;
-	return r;
+	return 0;
 }
 
 static int link_allocation(struct qcow2 *q, const struct driver_allocation *allocation,

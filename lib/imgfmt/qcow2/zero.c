@@ -62,11 +62,10 @@ static int change_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t coun
 	size_t index;
 	int r;
 
-	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_change_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	r = cache_modify(&q->cache, slice);
-	for (uint64_t i = 0; i < count && r == 0; i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
 		if (fate != FATE_ZERO_KEEPS)
@@ -74,7 +73,7 @@ static int change_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t coun
 		l2_store(geometry, slice->data, index + i, new_entry(q, fate, old));
 	}
 	cache_put(&q->cache, slice);
-	return r;
+	return 0;
 }
 
 /* Make @count subclusters of one cluster read as zeroes. */
@@ -86,16 +85,13 @@ static int zero_subclusters(struct qcow2 *q, uint64_t guest_offset, unsigned int
 	size_t index;
 	int r;
 
-	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_change_l2_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
-	r = cache_modify(&q->cache, slice);
-	if (r == 0)
-		l2_store(geometry, slice->data, index,
-			 l2_with_zeroes(geometry, l2_load(geometry, slice->data, index), first,
-					count));
+	l2_store(geometry, slice->data, index,
+		 l2_with_zeroes(geometry, l2_load(geometry, slice->data, index), first, count));
 	cache_put(&q->cache, slice);
-	return r;
+	return 0;
 }
 
 /* Zero whole clusters: those that are alike, or one. Sets *count, in subclusters, to how far it got. */
