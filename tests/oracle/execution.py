@@ -30,6 +30,7 @@ class Execution:
         self.twin = qemu.Io(self.twin_path, patterns)
         self.model = None
         self.bases = {}
+        self.files = [self.data_path if plan.data_file else self.path]  # what holds data
         self.where = "making the images"
         self.is_open = False
         self.twin_is_lost = False  # it could not follow, until it is renewed
@@ -39,41 +40,35 @@ class Execution:
 
     # ---- making the images ----
 
-    def _fill(self, path, image_format, writes, size):
-        model = Model(bytes(size))
-        image = qemu.Io(path, self.patterns)
-        for offset, length, seed in writes:
-            length = min(length, size - offset)
-            if length <= 0:
-                continue
-            model.write(offset, length, seed)
-            if image_format == "qcow2":
+    def _fill(self, path, image_format):
+        model = Model(bytes(self.plan.backing_size))
+        image = qemu.Io(path, self.patterns, image_format)
+        for offset, length, seed in self.plan.backing_writes:
+            length = min(length, model.size - offset)
+            if length > 0:
+                model.write(offset, length, seed)
                 image.write(offset, length, seed)
         image.finish()
-        if image_format == "raw":
-            with open(path, "r+b") as stream:
-                for offset, length, _ in writes:
-                    stream.seek(offset)
-                    stream.write(model.content[offset:offset + length])
         return bytes(model.content)
 
     def _make_base(self):
         """Returns the content that shows through, and the name and format for the overlay."""
         plan = self.plan
-        name = f"base.{'raw' if plan.backing == 'raw' else 'qcow2'}"
+        image_format = plan.backing if plan.backing in ("raw", "qcow") else "qcow2"
+        name = f"base.{image_format}"
         path = os.path.join(self.directory, name)
-        if plan.backing == "raw":
-            with open(path, "wb") as stream:
-                stream.truncate(plan.backing_size)
-            content = self._fill(path, "raw", plan.backing_writes, plan.backing_size)
-        else:
-            qemu.create(path, plan.backing_size, {"cluster_size": 4096})
-            content = self._fill(path, "qcow2", plan.backing_writes, plan.backing_size)
+        options = {"cluster_size": 4096} if image_format == "qcow2" else None
+        qemu.create(path, plan.backing_size, options, image_format=image_format)
+        content = self._fill(path, image_format)
+        if plan.backing == "compressed":
+            qemu.compress(path)
         if plan.backing == "chain":
             qemu.create(os.path.join(self.directory, "middle.qcow2"), plan.backing_size,
                         {"cluster_size": 1024}, name, "qcow2")
+            self.files.append(os.path.join(self.directory, "middle.qcow2"))
             name = "middle.qcow2"
-        return content, name, "raw" if plan.backing == "raw" else "qcow2"
+        self.files.append(path)
+        return content, name, image_format
 
     def _options(self):
         options = dict(self.plan.options)
@@ -103,6 +98,8 @@ class Execution:
                 self._execute(*operation)
             self.where = "the end"
             self._leave()
+            self._compare()
+            self._compare_twin()
             self._check_bases()
         finally:
             self.player.abandon()
@@ -122,14 +119,13 @@ class Execution:
             self.player.size(self.model.size)
 
     def _leave(self):
-        """Close our image, and compare everything."""
+        """Close our image, if it is open, and compare everything."""
         if self.is_open:
             self.player.read(0, bytes(self.model.content))
             self.player.end()
             self.is_open = False
             self.touched.clear()
-            self._compare_maps()
-        self._compare(leaks_allowed=False)
+            self._compare()
 
     def _clip(self, offset, length):
         offset = min(offset, self.model.size)
@@ -216,8 +212,8 @@ class Execution:
 
     def _resize_twin(self, size):
         if size > self.model.size and self._qemu_cannot_grow():
+            self._compare_twin()
             self.twin_is_lost = True
-            self.twin.commands.clear()
         else:
             self.twin.resize(self.model.size, size)
 
@@ -237,22 +233,25 @@ class Execution:
         compare(expected, found, "after the end of the process")
         qemu.repair_leaks(self.path)
         if self.touched:
+            self._compare_twin()
             self.model.content = expected
             self.raw_is_known = False  # data may be there that no table tells of
             self._renew_twin()
             self.touched.clear()
-        self._compare(leaks_allowed=False)
+        self._compare()
 
     # ---- operations of others, on the closed image ----
 
     def _both(self):
         """Close everything, and return what writes to each of the two images."""
         self._leave()
+        self._settle_twin()
         return qemu.Io(self.path, self.patterns), self.twin
 
     def _snapshot(self, *arguments):
         """qemu-img snapshot on both images. Returns whether both could."""
         self._leave()
+        self._settle_twin()
         paths = (self.path, self.twin_path)
         statuses = [qemu.run("qemu-img", "snapshot", *arguments, path, accept=(0, 1))
                     for path in paths]
@@ -273,7 +272,6 @@ class Execution:
             return
         if self._snapshot("-c", name):
             self.model.snapshots[name] = bytes(self.model.content)
-        self._compare(leaks_allowed=False)
 
     def _do_snapshot_delete(self, name):
         if name in self.model.snapshots and self._snapshot("-d", name):
@@ -351,13 +349,22 @@ class Execution:
             stream.seek(0)
             stream.write(head.replace(self.data_path.encode(), twin_data.encode()))
 
-    def _compare(self, leaks_allowed):
-        qemu.check(self.path, leaks_allowed)
-        self.model.compare(qemu.content(self.path), "our image, read by qemu-img")
+    def _compare_twin(self):
+        """What QEMU did comes to what the model says. Our image may be open."""
+        if not self.twin_is_lost:
+            self.twin.finish()
+            self.model.compare(qemu.content(self.twin_path), "what QEMU made")
+
+    def _settle_twin(self):
+        """Our image is closed: let the twin be as far as it is."""
         if self.twin_is_lost:
             self._renew_twin()
         self.twin.finish()
-        qemu.compare(self.path, self.twin_path)
+
+    def _compare(self):
+        """Our image, which is closed, is sound, and holds what the model holds."""
+        qemu.check(self.path, leaks_allowed=False)
+        self.model.compare(qemu.content(self.path), "our image, read by qemu-img")
         for name, content in self.model.snapshots.items():
             # QEMU shows a snapshot in the size that the disk has now.
             size = min(len(content), self.model.size)
@@ -368,18 +375,17 @@ class Execution:
             with open(self.data_path, "rb") as stream:
                 # qemu-img create makes it as long as whole clusters.
                 self.model.compare(stream.read(self.model.size), "the raw data file")
+        self._compare_maps()
 
     def _compare_maps(self):
-        """What QEMU knows to be zero without reading it, we know too."""
-        ours = self.player.data_map()
+        """We find data and holes where QEMU does."""
+        ours = qemu.join_map(self.player.data_map())
         for offset, length, data in ours:
-            if not data and any(self.model.content[offset:offset + length]):
+            if not data and self.model.content[offset:offset + length] != bytes(length):
                 raise Failure(f"the hole at {offset} of {length} bytes is none")
-        theirs = qemu.data_map(self.path)
-        for offset, length, data in theirs:
-            if not data and any(begin < offset + length and offset < begin + count
-                                for begin, count, is_data in ours if is_data):
-                raise Failure(f"no hole at {offset} of {length} bytes: {ours} but {theirs}")
+        theirs = qemu.data_map(self.path, self.files)
+        if ours != theirs:
+            raise Failure(f"our map is {ours}, that of QEMU {theirs}")
 
     def _check_bases(self):
         for entry, content in self.bases.items():

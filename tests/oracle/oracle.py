@@ -12,6 +12,8 @@ qemu-img convert, compare, check and map, and snapshot by snapshot.
     oracle.py --library=REPLAY [--seed=N] [--count=N] [--seconds=N]     fast, without a mount
     oracle.py --mount=IMGFUSE  [--seed=N] [--count=N] [--seconds=N]     through an export
 
+With both, every tenth seed goes through an export. Images lie in $TMPDIR; on a tmpfs it is faster.
+
 When something is wrong it says so, with a command that does it again, and exits with 1. --keep
 leaves the images; --shrink looks for a shorter list of operations that fails too.
 """
@@ -34,13 +36,13 @@ from players import LibraryPlayer, MountPlayer
 
 SKIPPED = 77
 LONGEST_REASON = 2000 # characters
+MOUNT_SHARE = 10 # one of so many seeds, where there are both programs
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="compare imgfuse with QEMU on random operations")
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--library", metavar="REPLAY", help="use this program, linked to libimgfmt")
-    who.add_argument("--mount", metavar="IMGFUSE", help="use exports of this program")
+    parser.add_argument("--library", metavar="REPLAY", help="use this program, linked to libimgfmt")
+    parser.add_argument("--mount", metavar="IMGFUSE", help="use exports of this program")
     parser.add_argument("--seed", type=int, action="append", help="the first seed; may be repeated")
     parser.add_argument("--random", action="store_true", help="add a random seed to those given")
     parser.add_argument("--count", type=int, default=None, help="how many seeds from each one on")
@@ -51,7 +53,10 @@ def parse_arguments():
     parser.add_argument("--keep", metavar="DIRECTORY", help="leave failing images there")
     parser.add_argument("--go-on", action="store_true", help="do not end at the first failure")
     parser.add_argument("--verbose", action="store_true")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.library and not arguments.mount:
+        parser.error("one of --library and --mount is needed")
+    return arguments
 
 
 class Oracle:
@@ -61,13 +66,23 @@ class Oracle:
         self.arguments = arguments
         self.directory = directory
         self.patterns = qemu.make_patterns(os.path.join(directory, "patterns"))
-        self.player = LibraryPlayer if arguments.library else MountPlayer
-        self.program = os.path.abspath(arguments.library or arguments.mount)
+
+    def through_mount(self, plan):
+        """Is this seed one for an export?"""
+        if self.arguments.library and self.arguments.mount:
+            return plan.seed % MOUNT_SHARE == 0
+        return bool(self.arguments.mount)
+
+    def player(self, plan):
+        """Who works on our image: a class, and the program that it uses."""
+        if self.through_mount(plan):
+            return MountPlayer, os.path.abspath(self.arguments.mount)
+        return LibraryPlayer, os.path.abspath(self.arguments.library)
 
     def fails(self, plan, keep=None):
         """Execute a plan. Returns why it failed, or None."""
         place = tempfile.mkdtemp(dir=self.directory)
-        execution = Execution(plan, place, self.patterns, self.player, self.program)
+        execution = Execution(plan, place, self.patterns, *self.player(plan))
         try:
             execution.run()
             return None
@@ -94,8 +109,8 @@ class Oracle:
         return Plan({**plan.fields(), "operations": operations})
 
     def again(self, plan):
-        option = "--library" if self.arguments.library else "--mount"
-        command = f"{sys.argv[0]} {option}={self.arguments.library or self.arguments.mount}"
+        command = f"{sys.argv[0]} " + (f"--mount={self.arguments.mount}" if self.through_mount(plan)
+                                       else f"--library={self.arguments.library}")
         if self.arguments.plan:
             return f"{command} --plan={self.arguments.plan}"
         length = f" --operations={self.arguments.operations}" if self.arguments.operations else ""

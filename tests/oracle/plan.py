@@ -37,8 +37,9 @@ class Plan:
         return f"{self.size} bytes, {options}{backing}{data}, {len(self.operations)} operations"
 
 
-def choose_options(rng, backing):
-    cluster_bits = pick(rng, {9: 5, 10: 2, 12: 4, 13: 1, 14: 1, 16: 5, 18: 1, 21: 2})
+def choose_options(rng):
+    cluster_bits = pick(rng, {9: 10, 10: 3, 11: 1, 12: 8, 13: 2, 14: 3, 15: 1, 16: 10, 17: 1, 18: 1,
+                              19: 1, 20: 1, 21: 3})
     options = {"cluster_size": 1 << cluster_bits,
                "compat": pick(rng, {"0.10": 1, "1.1": 4})}
     if options["compat"] == "1.1":
@@ -49,9 +50,15 @@ def choose_options(rng, backing):
             options["extended_l2"] = "on"
         if rng.random() < 0.15:
             options["compression_type"] = "zstd"
-    if not backing and rng.random() < 0.3:
-        options["preallocation"] = rng.choice(["metadata", "falloc", "full"])
     return options
+
+
+def choose_preallocation(rng, options, backing):
+    """Over a backing file QEMU wants subclusters for that."""
+    if backing and "extended_l2" not in options:
+        return
+    if rng.random() < 0.3:
+        options["preallocation"] = rng.choice(["off", "metadata", "falloc", "full"])
 
 
 def choose_size(rng, cluster_size):
@@ -177,7 +184,7 @@ class Maker:
 
 def make_backing(rng, size, cluster_size):
     """Returns the kind, the size, and what to write into it."""
-    kind = pick(rng, {"": 6, "raw": 2, "qcow2": 3, "chain": 1})
+    kind = pick(rng, {"": 12, "raw": 4, "qcow2": 4, "compressed": 2, "qcow": 1, "chain": 2})
     if not kind:
         return "", 0, []
     relation = rng.random()
@@ -196,19 +203,17 @@ def make_backing(rng, size, cluster_size):
 def make_plan(seed, count=None):
     """The plan of a seed. count: how many operations; else so many as the seed says."""
     rng = random.Random(f"imgfuse {seed}")
-    # The cluster size decides the size, the size the backing file, and that what options there are.
-    options = choose_options(rng, backing=False)
+    # The cluster size decides the size, and that the backing file.
+    options = choose_options(rng)
     size = choose_size(rng, options["cluster_size"])
     backing, backing_size, backing_writes = make_backing(rng, size, options["cluster_size"])
-    if backing:
-        options.pop("preallocation", None)
     data_file = ""
-    if options["compat"] == "1.1" and rng.random() < 0.12:
+    if options["compat"] == "1.1" and rng.random() < 0.15:
         data_file = "mapped" if backing else rng.choice(["mapped", "raw"])
-        options.pop("preallocation", None)
+    choose_preallocation(rng, options, backing)
     maker = Maker(rng, options["cluster_size"], size)
     operations = []
-    for _ in range(count or rng.choice([15, 40, 40, 80, 150])):
+    for _ in range(count or rng.choice([5, 10, 15, 20, 30, 40, 40, 60, 80, 150])):
         operations.append(maker.outside() if rng.random() < 0.07 else maker.inside())
     return Plan({"seed": seed, "options": options, "size": size, "backing": backing,
                  "backing_size": backing_size, "backing_writes": backing_writes,

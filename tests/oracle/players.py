@@ -8,6 +8,7 @@ must find; either player raises Failure where it finds something else.
 """
 
 import concurrent.futures
+import contextlib
 import ctypes
 import os
 import select
@@ -223,7 +224,7 @@ class MountPlayer:
     def map(self, content):
         """What is called a hole must read as zeroes, while the disk is open for writing too."""
         for offset, length, data in self._extents(self.fd, len(content)):
-            if not data and any(content[offset:offset + length]):
+            if not data and content[offset:offset + length] != bytes(length):
                 raise Failure(f"the hole at {offset} of {length} bytes is none")
 
     @staticmethod
@@ -242,17 +243,25 @@ class MountPlayer:
                 extents.append((hole, at - hole, False))
         return extents
 
-    def data_map(self):
-        self._imgfuse("-d", "-p", self.pidfile, "--read-only", self.image, self.target)
-        fd = os.open(self.target, os.O_RDONLY | os.O_CLOEXEC)
+    @contextlib.contextmanager
+    def _shown(self, option):
+        """An export that cannot be written."""
+        self._imgfuse("-d", "-p", self.pidfile, option, self.image, self.target)
+        self.fd = os.open(self.target, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return self._extents(fd, os.fstat(fd).st_size)
+            yield
         finally:
-            os.close(fd)
-            self._imgfuse("--unmount", self.target)
+            self.end()
+
+    def data_map(self):
+        with self._shown("--read-only"):
+            return self._extents(self.fd, os.fstat(self.fd).st_size)
 
     def check_snapshot(self, name, content):
-        """An export shows the present state."""
+        with self._shown(f"--snapshot={name}"):
+            self.size(len(content))
+            self.read(0, content)
+            self.map(content)
 
     def parallel(self, threads, calls):
         with concurrent.futures.ThreadPoolExecutor(threads) as executor:

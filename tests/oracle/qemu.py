@@ -19,8 +19,8 @@ def run(*command, accept=(0,)):
     return done.returncode, text
 
 
-def create(path, size, options=None, backing=None, backing_format=None):
-    command = ["qemu-img", "create", "-q", "-f", "qcow2"]
+def create(path, size, options=None, backing=None, backing_format=None, image_format="qcow2"):
+    command = ["qemu-img", "create", "-q", "-f", image_format]
     if options:
         command += ["-o", ",".join(f"{key}={value}" for key, value in options.items())]
     if backing:
@@ -51,23 +51,62 @@ def content(path, image_format="qcow2", snapshot=None):
             return stream.read()
 
 
-def compare(one, other):
-    status, text = run("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", one, other,
-                       accept=(0, 1, 2, 3))
-    if status:
-        raise Failure(f"qemu-img compare: {text.strip()}")
+def compress(path):
+    """Store an image, as far as it is not zero, in compressed clusters."""
+    compressed = path + ".compressed"
+    run("qemu-img", "convert", "-f", "qcow2", "-O", "qcow2", "-c", path, compressed)
+    os.rename(compressed, path)
 
 
-def data_map(path):
-    """The disk as [(offset, length, is data)], neighbours of one kind joined."""
+def data_map(path, files):
+    """
+    The disk as [(offset, length, is data)], neighbours of one kind joined. files: what holds the
+    data of the image, of its backing image, and so on: where they have holes, there is no data.
+    """
     _, text = run("qemu-img", "map", "-f", "qcow2", "--output=json", path)
-    return join_map((entry["start"], entry["length"], entry["data"] or not entry["zero"])
-                    for entry in json.loads(text))
+    extents = []
+    for entry in json.loads(text):
+        offset, length = entry["start"], entry["length"]
+        if entry["zero"]:
+            extents.append((offset, length, False))
+        elif "offset" in entry:
+            host_offset = entry["offset"]
+            extents += [(at - host_offset + offset, count, data) for at, count, data
+                        in host_map(files[entry["depth"]], host_offset, length)]
+        else:
+            extents.append((offset, length, True))  # compressed
+    return join_map(extents)
+
+
+def host_map(path, offset, length):
+    """A range of a host file as [(offset, length, is data)]; behind its end is a hole."""
+    extents = []
+    end = offset + length
+    with open(path, "rb") as stream:
+        while offset < end:
+            data = next_data(stream.fileno(), offset, end)
+            if data > offset:
+                extents.append((offset, data - offset, False))
+            offset = data
+            if offset < end:
+                hole = min(os.lseek(stream.fileno(), offset, os.SEEK_HOLE), end)
+                extents.append((offset, hole - offset, True))
+                offset = hole
+    return extents
+
+
+def next_data(fd, offset, end):
+    try:
+        return min(os.lseek(fd, offset, os.SEEK_DATA), end)
+    except OSError:  # ENXIO: there is no more
+        return end
 
 
 def join_map(extents):
     joined = []
     for offset, length, data in extents:
+        if not length:
+            continue  # QEMU's map of a disk of no bytes
         if joined and joined[-1][2] == data:
             joined[-1] = (joined[-1][0], joined[-1][1] + length, data)
         else:
@@ -80,8 +119,9 @@ class Io:
 
     BATCH = 200  # commands for one process
 
-    def __init__(self, path, patterns):
+    def __init__(self, path, patterns, image_format="qcow2"):
         self.path = path
+        self.format = image_format
         self.patterns = patterns
         self.commands = []
 
@@ -111,7 +151,7 @@ class Io:
         for begin in range(0, len(commands), self.BATCH):
             arguments = [part for command in commands[begin:begin + self.BATCH]
                          for part in ("-c", command)]
-            status, text = run("qemu-io", "-f", "qcow2", *arguments, self.path, accept=(0, 1))
+            status, text = run("qemu-io", "-f", self.format, *arguments, self.path, accept=(0, 1))
             errors = [line for line in text.splitlines()
                       if not line.startswith(("wrote ", "discard ")) and "ops/sec" not in line]
             if status or errors:
