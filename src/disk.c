@@ -46,6 +46,19 @@ static int open_file(const struct options *options, bool *read_only, struct imgf
 	return fd;
 }
 
+/* Is any image of the chain encrypted? */
+static bool needs_passphrase(struct imgfmt_image *image)
+{
+	for (; image; image = imgfmt_backing(image)) {
+		struct imgfmt_info info;
+
+		imgfmt_get_info(image, &info);
+		if (info.encryption)
+			return true;
+	}
+	return false;
+}
+
 /* A file that was put in the place of another must have been used. Closes the image if not. */
 static int check_replacements(struct imgfmt_image *image, const struct options *options,
 			      struct imgfmt_error *reterr)
@@ -58,7 +71,7 @@ static int check_replacements(struct imgfmt_image *image, const struct options *
 		unused = "--backing: it has no backing file";
 	else if (options->data_file && !info.has_data_file)
 		unused = "--data-file: it has no data file";
-	else if (options->passphrase_file && !info.encryption)
+	else if (options->passphrase_file && !needs_passphrase(image))
 		unused = "--passphrase-file: it is not encrypted";
 	if (!unused)
 		return 0;

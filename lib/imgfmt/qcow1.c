@@ -146,6 +146,17 @@ static int read_backing_name(struct imgfmt_image *image, const struct qcow1 *q,
 	return 0;
 }
 
+static int open_encryption(const struct imgfmt_image *image, struct qcow1 *q,
+			   const struct imgfmt_open_options *options, struct imgfmt_error *reterr)
+{
+	/* libqcow reads nothing of an encrypted image whose backing file it does not have. */
+	if (image->backing_name)
+		return imgfmt_error_set(
+			reterr, -ENOTSUP,
+			"it is encrypted with AES, and has a backing file: this is not supported together");
+	return aes_open(q->file, options, &q->aes, reterr);
+}
+
 static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_options *options,
 		      struct imgfmt_error *reterr)
 {
@@ -170,7 +181,7 @@ static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_optio
 		r = read_backing_name(image, q, header, reterr);
 	q->encrypted = get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES;
 	if (r == 0 && q->encrypted && !options->describe_only)
-		r = aes_open(q->file, options, &q->aes, reterr);
+		r = open_encryption(image, q, options, reterr);
 	if (r < 0)
 		return r;
 	image->granule = image->unit = UINT64_C(1) << q->cluster_bits;

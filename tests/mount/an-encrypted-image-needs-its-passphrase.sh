@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Images encrypted with AES show their content, read-only, to who has the passphrase; without one,
-# and with LUKS, they are refused by name. --info describes them all the same.
+# with LUKS, and with what libqcow does not read in them, they are refused by name. --info describes
+# them all the same. They may lie below an image that can be written.
 . "$(dirname "$0")/lib.sh"
 
 pattern plain $((2 << 20))
@@ -45,3 +46,34 @@ qemu-img convert "${secret[@]}" -O raw --image-opts \
 start_export --passphrase-file=passphrase aes.qcow
 cmp aes.qcow seen
 stop_export
+
+# An overlay that is not encrypted itself.
+for format in qcow qcow2; do
+	qemu-img create -q -f qcow2 -u -b aes.$format -F $format overlay.qcow2 2M
+	expect_failure 1 "overlay.qcow2 -> aes.$format: .*AES.*--passphrase-file" "$IMGFUSE" overlay.qcow2
+	[ $format = qcow ] || cp plain seen
+	start_export --passphrase-file=passphrase overlay.qcow2
+	dd if=plain of=overlay.qcow2 bs=1000 seek=99 count=70 skip=1 conv=notrunc status=none
+	dd if=plain of=seen bs=1000 seek=99 count=70 skip=1 conv=notrunc status=none
+	cmp overlay.qcow2 seen
+	stop_export
+done
+
+# refused NAME WORDS: by those words, and not described as something else.
+refused()
+{
+	expect_failure 1 "^imgfuse: $1: it is encrypted with AES, and has $2: this is not supported together$" \
+		"$IMGFUSE" -r --passphrase-file=passphrase "$1"
+	expect_match "--info" "$("$IMGFUSE" --info "$1")" 'encrypted: yes \(aes\)'
+}
+encrypt=encrypt.format=aes,encrypt.key-secret=s
+qemu-img create -q "${secret[@]}" -f qcow2 -b plain -F raw -o $encrypt backing.qcow2
+refused backing.qcow2 "a backing file"
+qemu-img create -q "${secret[@]}" -f qcow -b plain -F raw -o $encrypt backing.qcow
+refused backing.qcow "a backing file"
+qemu-img create -q "${secret[@]}" -f qcow2 -o $encrypt,data_file=data.raw data.qcow2 1M
+refused data.qcow2 "an external data file"
+qemu-img create -q "${secret[@]}" -f qcow2 -o $encrypt,extended_l2=on l2.qcow2 1M
+refused l2.qcow2 "extended L2 entries"
+qemu-img create -q "${secret[@]}" -f qcow2 -o $encrypt,compression_type=zstd zstd.qcow2 1M
+refused zstd.qcow2 "a compression type"

@@ -298,14 +298,25 @@ static void test_read_only(void)
 	CHECK(strstr(error.text, "qcow"));
 }
 
-/* Header fields that are refused, and how. */
 /* There is no passphrase here; and without libqcow none would help. */
+static void test_encrypted(void)
+{
 #ifdef HAVE_LIBQCOW
-#define AES_REFUSAL (-EACCES)
+	const int refusal = -EACCES;
 #else
-#define AES_REFUSAL (-ENOTSUP)
+	const int refusal = -ENOTSUP;
 #endif
+	int fd = make_image(&usual, NULL);
+	struct imgfmt_error error = { "" };
+	struct imgfmt_image *image;
 
+	put(fd, "\1", 1, 39);
+	CHECK_EQUAL(open_error(fd, &error, &image, NULL), refusal);
+	CHECK(strstr(error.text, "encrypted with AES"));
+	close(fd);
+}
+
+/* Header fields that are refused, and how, in an image with a backing file. */
 static const struct {
 	uint64_t offset, value;
 	unsigned int bytes;
@@ -316,7 +327,7 @@ static const struct {
 	{ 32, 17, 1, -EINVAL, "cluster_bits is 17" },
 	{ 33, 5, 1, -EINVAL, "l2_bits is 5" },
 	{ 33, 14, 1, -EINVAL, "l2_bits is 14" },
-	{ 39, 1, 1, AES_REFUSAL, "encrypted with AES" },
+	{ 39, 1, 1, -ENOTSUP, "encrypted with AES, and has a backing file" },
 	{ 39, 2, 1, -EINVAL, "encryption method 2" },
 	{ 24, 1, 8, -EINVAL, "disk of 1 bytes" },
 	{ 24, UINT64_MAX, 8, -EINVAL, "disk of 18446744073709551615 bytes" },
@@ -412,6 +423,7 @@ int main(void)
 	test_shapes();
 	test_backing();
 	test_read_only();
+	test_encrypted();
 	test_bad_headers();
 	test_damage();
 	return 0;
