@@ -111,12 +111,17 @@ static int start_writing(struct qcow2 *q)
 	return qcow2_start_writing(q);
 }
 
-/* Drop what lies wholly beyond the new end. */
-static int drop_beyond(struct qcow2 *q, uint64_t size)
+/*
+ * Drop what lies wholly between the old end and the new one. In a disk that grows there may be
+ * something too: where a snapshot with the state of a machine was applied, that lies beyond the end.
+ */
+static int drop_between(struct qcow2 *q, uint64_t old_size, uint64_t size)
 {
-	uint64_t first = units_of(size, q->geometry.cluster_bits);
-	uint64_t end = units_of(q->image->size, q->geometry.cluster_bits);
+	uint64_t first = units_of(min_u64(old_size, size), q->geometry.cluster_bits);
+	uint64_t end = units_of(max_u64(old_size, size), q->geometry.cluster_bits);
 
+	/* Where there is no L1 entry yet, there is nothing. */
+	end = min_u64(end, (uint64_t)q->header.l1_size << q->geometry.l2_bits);
 	return end > first ? qcow2_drop_clusters(q, (struct run){ first, end - first }) : 0;
 }
 
@@ -210,8 +215,8 @@ int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
 	if (entries > QCOW2_MAX_L1_BYTES / 8)
 		return -EFBIG;
 	r = start_writing(q);
-	if (r == 0 && size < old_size)
-		r = drop_beyond(q, size);
+	if (r == 0)
+		r = drop_between(q, old_size, size);
 	if (r == 0 && entries > q->header.l1_size)
 		r = grow_l1(q, entries);
 	if (r == 0)
