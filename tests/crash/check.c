@@ -10,6 +10,7 @@
 
 #include "align.h"
 #include "bytes.h"
+#include "overflow.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -67,17 +68,17 @@ __attribute__((format(printf, 2, 3))) static void complain(struct walk *walk, co
 
 static uint64_t load_be64(const struct walk *walk, uint64_t offset)
 {
-	return offset + 8 <= walk->size ? get_be64(walk->bytes + offset) : 0;
+	return range_fits(offset, 8, walk->size) ? get_be64(walk->bytes + offset) : 0;
 }
 
 static uint32_t load_be32(const struct walk *walk, uint64_t offset)
 {
-	return offset + 4 <= walk->size ? get_be32(walk->bytes + offset) : 0;
+	return range_fits(offset, 4, walk->size) ? get_be32(walk->bytes + offset) : 0;
 }
 
 static uint16_t load_be16(const struct walk *walk, uint64_t offset)
 {
-	return offset + 2 <= walk->size ? get_be16(walk->bytes + offset) : 0;
+	return range_fits(offset, 2, walk->size) ? get_be16(walk->bytes + offset) : 0;
 }
 
 /* ---- references ---- */
@@ -275,7 +276,7 @@ static void walk_bitmap_directory(struct walk *walk, uint32_t bitmaps, uint64_t 
 		uint32_t entries = load_be32(walk, at + 8);
 
 		count(walk, table, (uint64_t)entries * 8, USE_BITMAPS, "a bitmap table");
-		for (uint32_t j = 0; j < entries; j++) {
+		for (uint32_t j = 0; j < entries && table + j * UINT64_C(8) < walk->size; j++) {
 			uint64_t offset = load_be64(walk, table + j * UINT64_C(8)) & OFFSET_MASK;
 
 			if (offset != 0)
