@@ -88,7 +88,9 @@ int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fr
 
 void qcow2_take_back(struct qcow2 *q, struct run run)
 {
-	(void)qcow2_lower_refcounts(q, run);
+	/* Where the host fails just now, a later flush may do it. */
+	if (qcow2_lower_refcounts(q, run) < 0)
+		qcow2_unlink(q, run);
 }
 
 void qcow2_unlink(struct qcow2 *q, struct run run)

@@ -177,7 +177,7 @@ int qcow2_allocate_region(struct qcow2 *q, uint64_t count, struct run *ret);
  */
 int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fresh);
 
-/* Take back clusters that nothing ever pointed to. Failing leaks them, no more. */
+/* Take back clusters that nothing ever pointed to, now or with a later flush. */
 void qcow2_take_back(struct qcow2 *q, struct run run);
 
 /* Nothing points to a run of clusters any more: lower their refcounts when that is durable (I2). */
