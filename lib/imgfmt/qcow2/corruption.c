@@ -12,12 +12,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Set the bit. That this fails is no further harm: whoever opens the image finds the same again. */
+/*
+ * Set the bit. That this fails is no further harm: whoever opens the image finds the same again. Where
+ * a sync has failed, what we read may be what the host has lost: no fault of the image, in which
+ * nothing that is durable leads there.
+ */
 static void mark_header(struct qcow2 *q)
 {
 	uint8_t field[8];
 
-	if (q->header.version < 3)
+	if (q->header.version < 3 || hostfile_sync(q->file) < 0)
 		return;
 	q->header.incompatible |= QCOW2_INCOMPATIBLE_CORRUPT;
 	put_be64(field, q->header.incompatible);
