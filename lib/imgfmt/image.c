@@ -384,8 +384,12 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size)
 		return r;
 	r = zero_growth(image, old_size);
 	if (r < 0) {
-		/* Not grown after all: nothing of the new size is on disk before the flush. */
-		driver_truncate(image, old_size);
+		/*
+		 * Not grown after all: nothing of the new size is on disk before the flush. What
+		 * cannot be dropped again now lies beyond the end, where the next growth zeroes it.
+		 */
+		if (driver_truncate(image, old_size) < 0)
+			image->size = old_size;
 		return r;
 	}
 	return driver_flush(image);
