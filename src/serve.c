@@ -199,7 +199,7 @@ int serve(struct session *session, int (*ready)(void *userdata), void *userdata)
 		helper_finish(&server.helper);
 		return give_up(session, r);
 	}
-	session_raise_readahead(session);
+	session_tune(session);
 	helper_post(&server.helper, HELPER_PRIME);
 	wait_for_end(&server, signal_fd);
 

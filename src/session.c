@@ -25,6 +25,12 @@
 /* In KiB. The kernel's default of 128 limits the first reading of a disk. */
 #define READAHEAD "1024"
 
+/*
+ * In percent of what may be dirty in all. The kernel's default for FUSE is 1: writers wait all the
+ * time.
+ */
+#define DIRTY_SHARE "10"
+
 /* ---- who is let in ---- */
 
 /* The line that fusermount3 looks for, as it does: a line of its own. */
@@ -70,7 +76,7 @@ static int add_options(char **options, const char *source, bool read_only, bool 
 		return -ENOMEM;
 	}
 	if (asprintf(options, "default_permissions,subtype=imgfuse,max_read=%u%s%s",
-		     OPERATIONS_MAX_REQUEST, read_only ? ",ro" : "",
+		     OPERATIONS_MAX_READ, read_only ? ",ro" : "",
 		     allow_other ? ",allow_other" : "") < 0) {
 		*options = NULL;
 		return -ENOMEM;
@@ -184,16 +190,23 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
 	return -EIO;
 }
 
-void session_raise_readahead(const struct session *session)
+/* Set what the kernel says of a mount's caching below /sys/class/bdi. */
+static void set_caching(const struct session *session, const char *attribute, const char *value)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		 major(session->mount.device), minor(session->mount.device));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(session->mount.device),
+		 minor(session->mount.device), attribute);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
-		log_verbose("%s: reading %s KiB ahead", session->inode->name, READAHEAD);
+	if (fd >= 0 && write(fd, value, strlen(value)) > 0)
+		log_verbose("%s: %s is %s", session->inode->name, attribute, value);
+}
+
+void session_tune(const struct session *session)
+{
+	set_caching(session, "read_ahead_kb", READAHEAD);
+	set_caching(session, "max_ratio", DIRTY_SHARE);
 }
 
 /* ---- serving ---- */

@@ -61,5 +61,5 @@ int session_disconnect(struct session *session);
 /* Free what @session holds, and disconnect it before if that was not done. */
 void session_finish(struct session *session);
 
-/* Read further ahead than the kernel does by itself, where that is permitted. */
-void session_raise_readahead(const struct session *session);
+/* Let the kernel read further ahead and cache more writes than it does by itself, where permitted. */
+void session_tune(const struct session *session);
