@@ -52,29 +52,34 @@ int background_fork(void)
 		close(pipes[1]);
 		_exit(wait_for_child(child, pipes[0]));
 	}
-	/* what the caller holds open, a lock or a pipe, is not ours to keep for long */
-	if (dup3(pipes[1], pipes[0], O_CLOEXEC) < 0)
-		return -errno;
-	if (pipes[0] > 3)
-		close_range(3, (unsigned int)pipes[0] - 1, 0);
-	close_range((unsigned int)pipes[0] + 1, ~0U, 0);
-	return pipes[0];
+	close(pipes[0]);
+	return pipes[1];
 }
 
-int background_ready(int fd)
+int background_detach(bool completely)
 {
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char byte = 0;
 
 	if (null < 0)
 		return -errno;
 	setsid();
 	if (chdir("/") < 0)
 		return -errno;
-	log_to_syslog();
-	for (int standard = 0; standard < 3; standard++)
+	for (int standard = 0; standard < (completely ? 3 : 2); standard++)
 		if (dup2(null, standard) < 0)
 			return -errno;
+	return 0;
+}
+
+int background_ready(int fd)
+{
+	char byte = 0;
+	int r;
+
+	r = background_detach(true);
+	if (r < 0)
+		return r;
+	log_to_syslog();
 	if (write(fd, &byte, 1) != 1)
 		return -errno;
 	close(fd);

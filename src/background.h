@@ -5,18 +5,25 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * Fork. Returns in the child only, with a descriptor for background_ready(), or -errno where
  * there is no child. The parent stays behind and ends with status 0 when the child is ready, with
  * 1 when the child ends before; the child says why on the stderr that both share.
  *
- * Must be called before there are threads, locks or files to inherit: the child closes all
- * descriptors but the standard three.
+ * Must be called before there are threads, locks or files to inherit.
  */
 int background_fork(void);
 
 /*
- * Leave the caller: a session of our own, no terminal, no working directory, messages to syslog;
- * then let the parent return, and close @fd. Returns 0, or -errno where the parent is gone already.
+ * Leave the caller: a session of our own, no terminal, no working directory, standard input and
+ * output that lead nowhere, and, if @completely, standard error too. Returns 0 or -errno.
+ */
+int background_detach(bool completely);
+
+/*
+ * Leave the caller completely, and send messages to syslog; then let the parent return, and close
+ * @fd. Returns 0, or -errno where the parent is gone already.
  */
 int background_ready(int fd);

@@ -111,7 +111,7 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
 {
 	int r;
 
-	if (caller == inode->primer)
+	if (caller == inode->helper)
 		return 0;
 	if (to_set & FUSE_SET_ATTR_MODE && inode->read_only && attributes->st_mode & 0222)
 		return -EROFS;

@@ -30,11 +30,13 @@ struct export_inode {
 	enum cache_mode cache; /* never CACHE_WRITEBACK if read_only */
 
 	/*
-	 * The thread that puts the kernel's idea of size and times right; what it sets is answered
-	 * with what is true and changes nothing. And ways to ask it for help, see
-	 * export_note_refusal(); not NULL while there are requests.
+	 * The processes beside us; the helper puts the kernel's idea of size and times right, and
+	 * what he sets is answered with what is true and changes nothing. And ways to ask him for
+	 * that, see export_note_refusal(); not NULL while there are requests.
 	 */
-	_Atomic pid_t primer;
+	_Atomic pid_t supervisor, helper;
+	int outcome_fd;         /* the supervisor's, see outcome.h */
+	uint64_t pid_namespace; /* that all of us are in, see identity.h */
 	void (*correct_size)(void *userdata);
 	void (*take_error)(void *userdata);
 	void *userdata;
@@ -63,7 +65,7 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret);
 /*
  * Change the attributes that @to_set names (FUSE_SET_ATTR_...). A size of 0 without a handle is
  * what O_TRUNC asks for, and is ignored: a disk does not become empty because somebody opens it.
- * @caller is the thread that asks.
+ * @caller is the process that asks.
  */
 int export_set_attributes(struct export_inode *inode, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller);
@@ -72,7 +74,7 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
  * Note that a write which the kernel had cached was refused, and have the kernel's size corrected.
  * Whoever wrote learns it from the kernel at fsync() or close(). But the kernel also keeps it for
  * the fsync() of the next one who opens the file, who has nothing to do with it: after the last
- * release the primer becomes that next one.
+ * release the helper becomes that next one.
  */
 void export_note_refusal(struct export_inode *inode);
 

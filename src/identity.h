@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How an export says which process serves it: an ioctl(2) on its file, asked by --unmount, which
- * has to wait for the end of that process.
+ * How an export says which processes it has: an ioctl(2) on its file, asked by --unmount, which has
+ * to wait for their end.
  */
 #pragma once
 
@@ -9,12 +9,16 @@
 #include <sys/ioctl.h>
 
 struct identity {
-	uint32_t version;       /* IDENTITY_VERSION */
-	int32_t pid;            /* the server's, as its own PID namespace numbers it */
+	uint32_t version;   /* IDENTITY_VERSION */
+	int32_t outcome_fd; /* the descriptor of the outcome in the first two */
+	int32_t supervisor; /* process ids, as the PID namespace of the export numbers them */
+	int32_t helper;
+	int32_t server;
+	uint32_t reserved;      /* 0 */
 	uint64_t pid_namespace; /* the inode number of that namespace */
 };
 
-#define IDENTITY_VERSION UINT32_C(1)
+#define IDENTITY_VERSION UINT32_C(2)
 #define IDENTITY_IOCTL   _IOR('Q', 0x1f, struct identity)
 
 /* The inode number of our PID namespace, or 0 where it cannot be told. */

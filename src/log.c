@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Levels, and where messages go. The two settings are made once by the main thread.
+ * Levels, and where messages go. The settings are made by the main thread.
  */
 #include "log.h"
 
@@ -11,6 +11,8 @@
 static struct {
 	bool verbose;
 	bool syslog;
+	void (*sink)(void *userdata, int priority, const char *text);
+	void *userdata;
 } settings;
 
 void log_set_verbose(bool verbose)
@@ -24,6 +26,12 @@ void log_to_syslog(void)
 	settings.syslog = true;
 }
 
+void log_to(void (*sink)(void *userdata, int priority, const char *text), void *userdata)
+{
+	settings.sink = sink;
+	settings.userdata = userdata;
+}
+
 char *log_printable(char *text)
 {
 	for (char *c = text; *c; c++)
@@ -32,20 +40,26 @@ char *log_printable(char *text)
 	return text;
 }
 
+void log_message(int priority, const char *text)
+{
+	if (settings.sink)
+		settings.sink(settings.userdata, priority, text);
+	else if (settings.syslog)
+		syslog(priority, "%s", text);
+	else
+		fprintf(stderr, "imgfuse: %s\n", text);
+}
+
 static void say(int priority, const char *prefix, const char *format, va_list arguments)
 	__attribute__((format(printf, 3, 0)));
 
 static void say(int priority, const char *prefix, const char *format, va_list arguments)
 {
-	char text[2048]; /* longer ones are cut: nothing worth saying is longer */
+	char text[LOG_MESSAGE_MAX];
+	int length = snprintf(text, sizeof(text), "%s", prefix);
 
-	if (vsnprintf(text, sizeof(text), format, arguments) < 0)
-		return;
-	log_printable(text);
-	if (settings.syslog)
-		syslog(priority, "%s%s", prefix, text);
-	else
-		fprintf(stderr, "imgfuse: %s%s\n", prefix, text);
+	if (vsnprintf(text + length, sizeof(text) - (size_t)length, format, arguments) >= 0)
+		log_message(priority, log_printable(text));
 }
 
 void log_error(const char *format, ...)

@@ -17,6 +17,18 @@ void log_set_verbose(bool verbose);
 /* From now on, write to syslog in place of stderr. Not while other threads may be logging. */
 void log_to_syslog(void);
 
+/*
+ * From now on, give messages to @sink, or to no sink again if it is NULL: with the priority that
+ * syslog(3) knows, and as printable text. Not while other threads may be logging.
+ */
+void log_to(void (*sink)(void *userdata, int priority, const char *text), void *userdata);
+
+/* The size of the buffer for a message; longer ones are cut: nothing worth saying is longer. */
+#define LOG_MESSAGE_MAX 2048
+
+/* Say what another process gave to its sink. */
+void log_message(int priority, const char *text);
+
 /* "imgfuse: MESSAGE" */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -107,7 +107,7 @@ static void *thread_buffer(void)
 	pthread_once(&buffer_once, create_buffer_key);
 	buffer = pthread_getspecific(buffer_key);
 	if (!buffer) {
-		buffer = aligned_alloc(4096, OPERATIONS_MAX_READ);
+		buffer = aligned_alloc(4096, OPERATIONS_MAX_REQUEST);
 		if (buffer && pthread_setspecific(buffer_key, buffer) != 0) {
 			free(buffer);
 			buffer = NULL;
@@ -130,8 +130,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct export_inode *inode = userdata;
 
-	conn->max_write = OPERATIONS_MAX_WRITE;
-	conn->max_read = OPERATIONS_MAX_READ;
+	conn->max_write = OPERATIONS_MAX_REQUEST;
+	conn->max_read = OPERATIONS_MAX_REQUEST;
+	conn->max_readahead = OPERATIONS_MAX_REQUEST;
 	conn->max_background = 64;
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, inode->cache == CACHE_WRITEBACK);
 	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO, true);
@@ -261,7 +262,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t count, off_t guest_of
 
 	(void)ino;
 	(void)fi;
-	if (!buffer || count > OPERATIONS_MAX_READ) {
+	if (!buffer || count > OPERATIONS_MAX_REQUEST) {
 		fuse_reply_err(req, buffer ? EINVAL : ENOMEM);
 		return;
 	}
@@ -347,10 +348,14 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
 		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
 		     size_t out_size)
 {
-	struct identity identity = {
+	const struct export_inode *inode = export_of(req);
+	const struct identity identity = {
 		.version = IDENTITY_VERSION,
-		.pid = getpid(),
-		.pid_namespace = identity_own_namespace(),
+		.outcome_fd = inode->outcome_fd,
+		.supervisor = inode->supervisor,
+		.helper = inode->helper,
+		.server = getpid(),
+		.pid_namespace = inode->pid_namespace,
 	};
 
 	(void)ino;

@@ -91,6 +91,20 @@ int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr)
 	return 0;
 }
 
+void pidfile_take_over(struct pidfile *pidfile, pid_t dead)
+{
+	_cleanup_close_ int fd = -1;
+	struct imgfmt_error why;
+	char text[32] = "";
+
+	if (!pidfile->path || pidfile->fd >= 0)
+		return;
+	fd = open(pidfile->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == dead &&
+	    claim(fd, &why) == 0)
+		pidfile->fd = steal_fd(&fd);
+}
+
 void pidfile_finish(struct pidfile *pidfile)
 {
 	struct stat ours, there;

@@ -9,6 +9,8 @@
 
 #include "imgfmt.h"
 
+#include <sys/types.h>
+
 struct pidfile {
 	char *path; /* absolute; NULL: there is none */
 	int fd;     /* open and locked while the file is ours, otherwise -1 */
@@ -24,6 +26,9 @@ int pidfile_init(struct pidfile *pidfile, const char *path, struct imgfmt_error 
 
 /* Write our process id. Does nothing where there is no path. */
 int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr);
+
+/* Make the file that @dead, a process that was killed, has left ours, so that it is removed. */
+void pidfile_take_over(struct pidfile *pidfile, pid_t dead);
 
 /* Remove the file if it is still ours, and free what @pidfile holds. */
 void pidfile_finish(struct pidfile *pidfile);

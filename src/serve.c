@@ -1,221 +1,215 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One loop over three sources of events: signals, finished jobs of the helper, and the end of the
- * serving threads, which ends it.
+ * One loop over three sources of events: the supervisor, the workers who find that something must be
+ * corrected, and the end of the workers, which ends it.
  */
 #include "serve.h"
 
+#include "channel.h"
 #include "cleanup.h"
-#include "helper.h"
+#include "identity.h"
 #include "log.h"
-#include "mountinfo.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-/* How long after an unmount the end of the session may take before it is worth a word, in ms. */
-#define LINGER_TIMEOUT 2000
-
-/* How often a stopped session is told again, in ms: a thread may miss it just before it waits. */
+/* How often a stopped session is told again, in ms: a worker may miss it just before it waits. */
 #define STOP_INTERVAL 20
 
 struct server {
 	struct session *session;
-	struct helper helper;
-	int (*ready)(void *userdata);
-	void *userdata;
-	unsigned int signals; /* how many asked us to end */
-	bool reverting;       /* an unmount was asked for */
-	bool unmounted;       /* and has succeeded, so that the end must be near */
-	int result;           /* the first failure */
+	int channel;
+	const char *description;
+	atomic_uint wanted; /* enum correction, which workers have asked for */
+	int wanted_fd;      /* readable while there are */
+	bool correcting;    /* one at a time */
 };
 
-static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP };
+/* ---- corrections ---- */
 
-static void end_signal_set(sigset_t *ret)
+static void want(struct server *server, unsigned int corrections)
 {
-	sigemptyset(ret);
-	for (size_t i = 0; i < sizeof(end_signals) / sizeof(end_signals[0]); i++)
-		sigaddset(ret, end_signals[i]);
+	uint64_t one = 1;
+
+	atomic_fetch_or(&server->wanted, corrections);
+	if (write(server->wanted_fd, &one, sizeof(one)) < 0)
+		abort(); /* the main thread takes the events long before there are 2^64 */
 }
 
-void serve_block_signals(void)
+static void want_size(void *userdata)
 {
-	sigset_t set;
-
-	end_signal_set(&set);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	for (size_t i = 0; i < sizeof(end_signals) / sizeof(end_signals[0]); i++)
-		signal(end_signals[i], SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
+	want(userdata, CORRECT_SIZE);
 }
 
-static void revert(struct server *server)
+static void want_error(void *userdata)
 {
-	if (server->reverting)
-		return;
-	server->reverting = true;
-	helper_post(&server->helper, HELPER_UNMOUNT);
+	want(userdata, CORRECT_ERROR);
 }
 
-static void fail(struct server *server, int r)
-{
-	if (server->result == 0)
-		server->result = r;
-	revert(server);
-}
-
-static void handle_primed(struct server *server)
+/* Ask the helper for what is wanted, unless he is at work: asking twice is asking once. */
+static void ask_for_corrections(struct server *server)
 {
 	struct export_inode *inode = server->session->inode;
-	int r = server->helper.prime_result;
+	struct message message = { .type = MESSAGE_CORRECT };
+	struct stat st;
+	unsigned int wanted;
 
-	/* later ones correct the size; where the mount is detached meanwhile they need not */
-	if (inode->usable || server->reverting)
+	if (server->correcting)
 		return;
-	if (r < 0) {
-		log_error("%s: cannot set the size of the export: %s", server->session->mountpoint,
-			  strerror(-r));
-		fail(server, r);
+	wanted = atomic_exchange(&server->wanted, 0);
+	/*
+	 * Not while somebody writes, who may be about to cause an error of his own: it would be
+	 * taken from him.
+	 */
+	if (wanted & CORRECT_ERROR &&
+	    (inode->writers > 0 || !atomic_exchange(&inode->refused, false)))
+		wanted &= ~(unsigned int)CORRECT_ERROR;
+	if (inode->cache != CACHE_WRITEBACK)
+		wanted &= CORRECT_ERROR;
+	if (!wanted && inode->usable)
 		return;
+	export_get_attributes(inode, &st);
+	message.value = (int32_t)wanted;
+	message.size = (uint64_t)st.st_size;
+	message.times[0] = st.st_atim;
+	message.times[1] = st.st_mtim;
+	server->correcting = true;
+	channel_send(server->channel, &message);
+}
+
+/* Corrections that fail later do so because the mount is detached meanwhile, which needs none. */
+static void handle_corrected(struct server *server, int r)
+{
+	struct export_inode *inode = server->session->inode;
+	struct message usable = { .type = MESSAGE_USABLE };
+
+	server->correcting = false;
+	if (!inode->usable && r == 0) {
+		inode->usable = true;
+		stpncpy(usable.text, server->description, sizeof(usable.text) - 1);
+		channel_send(server->channel, &usable);
 	}
-	inode->usable = true;
-	r = server->ready(server->userdata);
-	if (r < 0)
-		fail(server, r);
+	ask_for_corrections(server);
 }
 
-static void handle_unmounted(struct server *server)
-{
-	const char *name = server->session->inode->name;
-	int r = server->helper.unmount_result;
+/* ---- the loop ---- */
 
-	if (r == 0) {
-		server->unmounted = true;
-	} else if (r == -EBUSY) {
-		log_warning(
-			"%s: the export is in use; detached it from %s, and serving it until the "
-			"last user closes it (a second signal ends it at once)",
-			name, server->session->mountpoint);
-	} else {
-		log_error("%s: cannot unmount: %s; still serving it", server->session->mountpoint,
-			  server->helper.unmount_error.text);
+/* Returns false when there is no supervisor any more: then the end of the mount is waited for. */
+static bool handle_supervisor(struct server *server)
+{
+	struct export_inode *inode = server->session->inode;
+	struct message message;
+
+	if (channel_receive(server->channel, &message) != 1)
+		return false;
+	if (message.type == MESSAGE_CORRECTED) {
+		handle_corrected(server, message.value);
+	} else if (message.type == MESSAGE_HELPER) {
+		inode->supervisor = message.supervisor;
+		inode->helper = message.helper;
+	} else if (message.type == MESSAGE_STOP) {
+		session_stop(server->session);
 	}
+	return true;
 }
 
-static void handle_helper(struct server *server)
-{
-	unsigned int jobs = helper_take(&server->helper);
-
-	if (jobs & HELPER_PRIME)
-		handle_primed(server);
-	if (jobs & HELPER_UNMOUNT)
-		handle_unmounted(server);
-	if (jobs & HELPER_SYNC)
-		session_stop(server->session);
-}
-
-static void handle_signal(struct server *server, int fd)
-{
-	struct signalfd_siginfo info;
-
-	if (read(fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	server->signals++;
-	log_verbose("%s: got SIG%s", server->session->inode->name,
-		    sigabbrev_np((int)info.ssi_signo));
-	if (server->signals == 1)
-		revert(server);
-	else if (server->signals == 2)
-		helper_post(&server->helper, HELPER_SYNC);
-	else
-		session_stop(server->session);
-}
-
-/* Serve until the threads have ended. */
-static void wait_for_end(struct server *server, int signal_fd)
+/* Serve until the workers have ended. */
+static void wait_for_end(struct server *server)
 {
 	struct pollfd sources[] = {
 		{ .fd = server->session->ended_fd, .events = POLLIN },
-		{ .fd = server->helper.event_fd, .events = POLLIN },
-		{ .fd = signal_fd, .events = POLLIN },
+		{ .fd = server->wanted_fd, .events = POLLIN },
+		{ .fd = server->channel, .events = POLLIN },
 	};
-	bool lingering = false;
+	uint64_t count;
 
 	for (;;) {
-		int timeout = server->session->stopped        ? STOP_INTERVAL :
-			      server->unmounted && !lingering ? LINGER_TIMEOUT :
-								-1;
-		int r = poll(sources, 3, timeout);
+		int r = poll(sources, 3, server->session->stopped ? STOP_INTERVAL : -1);
 
 		if (r < 0)
 			continue; /* EINTR */
 		if (sources[0].revents)
 			return;
-		if (r == 0 && server->session->stopped)
+		if (r == 0)
 			session_stop(server->session);
-		if (r == 0 && server->unmounted && !lingering) {
-			lingering = true;
-			log_warning(
-				"%s: unmounted, but still mounted or in use elsewhere; serving it "
-				"until that ends (a second signal ends it at once)",
-				server->session->inode->name);
-		}
-		if (sources[1].revents)
-			handle_helper(server);
-		if (sources[2].revents)
-			handle_signal(server, signal_fd);
+		if (sources[1].revents && read(server->wanted_fd, &count, sizeof(count)) > 0)
+			ask_for_corrections(server);
+		if (sources[2].revents && !handle_supervisor(server))
+			sources[2].fd = -1;
 	}
 }
 
-/* The mount is there but nobody can serve it. */
-static int give_up(struct session *session, int r)
+/* Tell of the mount, and hear who will look after it. */
+static int introduce(struct server *server)
 {
-	log_error("%s: cannot start serving: %s", session->inode->name, strerror(-r));
-	session_finish(session);
-	return r;
-}
-
-int serve(struct session *session, int (*ready)(void *userdata), void *userdata)
-{
-	struct server server = { .session = session, .ready = ready, .userdata = userdata };
-	_cleanup_close_ int signal_fd = -1;
-	sigset_t set;
+	struct export_inode *inode = server->session->inode;
+	struct message message;
 	int r;
 
-	end_signal_set(&set);
-	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signal_fd < 0)
-		return give_up(session, -errno);
-	r = helper_start(&server.helper, session);
+	r = channel_tell(server->channel, MESSAGE_MOUNTED, 0);
 	if (r < 0)
-		return give_up(session, r);
-	r = session_start(session);
-	if (r < 0) {
-		helper_finish(&server.helper);
-		return give_up(session, r);
-	}
-	session_tune(session);
-	helper_post(&server.helper, HELPER_PRIME);
-	wait_for_end(&server, signal_fd);
+		return r;
+	r = channel_receive(server->channel, &message);
+	if (r != 1 || message.type != MESSAGE_HELPER)
+		return r < 0 ? r : -EPIPE;
+	inode->supervisor = message.supervisor;
+	inode->helper = message.helper;
+	inode->outcome_fd = message.value;
+	inode->pid_namespace = identity_own_namespace();
+	return 0;
+}
 
-	if (session->stopped) {
+static int start(struct server *server)
+{
+	struct export_inode *inode = server->session->inode;
+	int r;
+
+	if (server->wanted_fd < 0)
+		return -errno;
+	inode->correct_size = want_size;
+	inode->take_error = want_error;
+	inode->userdata = server;
+	r = introduce(server);
+	return r < 0 ? r : session_start(server->session);
+}
+
+int serve(struct session *session, int channel, const char *description)
+{
+	_cleanup_close_ int wanted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct server server = {
+		.session = session,
+		.channel = channel,
+		.description = description,
+		.wanted = CORRECT_SIZE | CORRECT_TIMES,
+		.wanted_fd = wanted_fd,
+	};
+	bool stopped;
+	int r;
+
+	r = start(&server);
+	if (r < 0) {
+		/* the mount is there but nobody can serve it */
+		log_error("%s: cannot start serving: %s", session->inode->name, strerror(-r));
+		session_finish(session);
+		return r;
+	}
+	ask_for_corrections(&server);
+	wait_for_end(&server);
+
+	stopped = session->stopped;
+	r = session_disconnect(session);
+	session_finish(session);
+	if (stopped) {
 		log_error("%s: ended while the export was in use; what its users had not written "
 			  "back by then is lost",
 			  session->inode->name);
-		server.result = -EIO;
+		return -EIO;
 	}
-	r = session_disconnect(session);
-	helper_finish(&server.helper);
-	session_finish(session);
-	if (r < 0 && server.result == 0) {
+	if (r < 0)
 		log_error("%s: serving ended: %s; what its users had not written back is lost",
 			  session->inode->name, strerror(-r));
-		server.result = r;
-	}
-	return server.result;
+	return r;
 }

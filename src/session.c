@@ -6,9 +6,7 @@
 
 #include "cleanup.h"
 #include "log.h"
-#include "mountinfo.h"
 #include "operations.h"
-#include "unmount.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -19,17 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
-
-/* In KiB. The kernel's default of 128 limits the first reading of a disk. */
-#define READAHEAD "1024"
-
-/*
- * In percent of what may be dirty in all. The kernel's default for FUSE is 1: writers wait all the
- * time.
- */
-#define DIRTY_SHARE "10"
 
 /* ---- who is let in ---- */
 
@@ -76,7 +64,7 @@ static int add_options(char **options, const char *source, bool read_only, bool 
 		return -ENOMEM;
 	}
 	if (asprintf(options, "default_permissions,subtype=imgfuse,max_read=%u%s%s",
-		     OPERATIONS_MAX_READ, read_only ? ",ro" : "",
+		     OPERATIONS_MAX_REQUEST, read_only ? ",ro" : "",
 		     allow_other ? ",allow_other" : "") < 0) {
 		*options = NULL;
 		return -ENOMEM;
@@ -160,7 +148,6 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
 		  const char *source, bool allow_other, struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
 	*session = (struct session){ .inode = inode, .ended_fd = -1 };
@@ -179,34 +166,7 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
 		return r;
 	}
 	fuse_set_log_func(log_libfuse);
-	r = mountinfo_find_target(mountpoint, &entry);
-	if (r == 0 && mount_entry_is_ours(&entry)) {
-		r = mount_identity_init(&session->mount, &entry);
-		if (r == 0)
-			return 0;
-	}
-	imgfmt_error_set(reterr, -EIO, "mounted, but /proc/self/mountinfo does not show it");
-	session_finish(session);
-	return -EIO;
-}
-
-/* Set what the kernel says of a mount's caching below /sys/class/bdi. */
-static void set_caching(const struct session *session, const char *attribute, const char *value)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(session->mount.device),
-		 minor(session->mount.device), attribute);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, value, strlen(value)) > 0)
-		log_verbose("%s: %s is %s", session->inode->name, attribute, value);
-}
-
-void session_tune(const struct session *session)
-{
-	set_caching(session, "read_ahead_kb", READAHEAD);
-	set_caching(session, "max_ratio", DIRTY_SHARE);
+	return 0;
 }
 
 /* ---- serving ---- */
@@ -237,43 +197,18 @@ void session_stop(struct session *session)
 	workers_stop(session->workers);
 }
 
-/*
- * Remove the mount if the kernel still shows it: it answers nobody any more. Returns whether there
- * was one.
- */
-static bool remove_dead_mount(const struct session *session)
-{
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
-	struct imgfmt_error why;
-
-	if (!session->mount.source || mountinfo_find_identity(&session->mount, &entry) < 0)
-		return false;
-	if (unmount_path(entry.target, true, &why) < 0)
-		log_error("%s: the mount is dead but cannot be removed: %s", entry.target,
-			  why.text);
-	return true;
-}
-
 int session_disconnect(struct session *session)
 {
-	bool dead;
-
 	if (session->workers)
 		session->result = workers_destroy(session->workers);
 	session->workers = NULL;
-	/* with the mount gone this only frees; otherwise see remove_dead_mount() */
+	/* with the mount gone, or stopped and then dead, this must only free */
 	if (!session->stopped)
 		fuse_session_unmount(session->fuse);
 	fuse_session_destroy(session->fuse);
 	session->fuse = NULL;
-	dead = remove_dead_mount(session);
-	/* it was aborted, through fusectl or by session_stop(): else it would be gone */
-	if (dead && session->result == 0)
-		session->result = -ECONNABORTED;
 	/* a thread can meet the end of the mount while it takes a request */
-	if (!dead && !session->stopped && session->result == -ECONNABORTED)
-		session->result = 0;
-	return session->result;
+	return session->result == -ECONNABORTED ? 0 : session->result;
 }
 
 void session_finish(struct session *session)
@@ -282,6 +217,5 @@ void session_finish(struct session *session)
 		session_disconnect(session);
 	if (session->ended_fd >= 0)
 		close(session->ended_fd);
-	mount_identity_finish(&session->mount);
 	free(session->mountpoint);
 }

@@ -10,7 +10,6 @@
 
 #include "export.h"
 #include "imgfmt.h"
-#include "mountinfo.h"
 
 #include <sys/types.h>
 
@@ -21,8 +20,6 @@ struct session {
 	struct export_inode *inode;
 	struct fuse_session *fuse;
 	char *mountpoint; /* absolute; where it was mounted */
-	struct mount_identity
-		mount; /* tells it from whatever else is at its path, or comes later */
 	struct workers *workers;
 	int ended_fd; /* readable once the threads have ended */
 	bool stopped; /* session_stop() was called */
@@ -53,13 +50,10 @@ void session_stop(struct session *session);
 
 /*
  * Wait for the threads, once session->ended_fd is readable or none were started, and close the
- * kernel's end, which wakes whoever waits for an answer. A mount that is still there but dead now
- * is removed. Returns why the threads ended.
+ * kernel's end, which wakes whoever waits for an answer. A mount that was never served is removed;
+ * one that is still there after the threads were stopped is dead then. Returns why they ended.
  */
 int session_disconnect(struct session *session);
 
 /* Free what @session holds, and disconnect it before if that was not done. */
 void session_finish(struct session *session);
-
-/* Let the kernel read further ahead and cache more writes than it does by itself, where permitted. */
-void session_tune(const struct session *session);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Unmounting, with whatever right we have, and the --unmount verb that waits for the server.
+ * Unmounting, with whatever right we have.
  */
 #pragma once
 
@@ -16,9 +16,3 @@
  * Returns 0, -EBUSY where it is in use, or another negative errno, with the reason in @reterr.
  */
 int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr);
-
-/*
- * End the export at @path and wait until its server is gone: then the image is final and its
- * locks are free. Returns 0, or -errno with the reason in @reterr.
- */
-int unmount_export(const char *path, struct imgfmt_error *reterr);

@@ -160,7 +160,7 @@ requires_kernel_fs()
 		skip "the kernel has no $1"
 }
 
-requires python3 fusermount3 findmnt qemu-img qemu-io
+requires python3 pgrep fusermount3 findmnt qemu-img qemu-io
 [ -e /dev/fuse ] || skip "there is no /dev/fuse"
 if [ "$(id -u)" -eq 0 ]; then
 	# As distributions have it. Some machines keep it from users until fuse3 is installed.
@@ -282,7 +282,7 @@ make_disk()
 
 # start_export [OPTION...] IMAGE [MOUNTPOINT]: in the foreground of a background job, as in a
 # script. Returns when the daemon says that the export is usable. Sets
-#   server     its pid, a child of ours
+#   server     its pid, the supervisor's, a child of ours
 #   readiness  the line that it said
 #   log        what else it says
 # and fails if it does not come that far.
@@ -324,6 +324,18 @@ start_daemon()
 		fail "no export: $*"
 	server=$(cat "$scratch/pidfile")
 	processes+=("$server")
+}
+
+# The processes behind the supervisor, whose pid is $server: the one that has the image, and the one
+# that unmounts.
+serving_process()
+{
+	pgrep -P "$server" -x imgfuse-server
+}
+
+helper_process()
+{
+	pgrep -P "$server" -x imgfuse-helper
 }
 
 # wait_for_exit PID [SECONDS]: wait until a process is gone that need not be a child of ours.

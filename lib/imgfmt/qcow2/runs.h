@@ -39,6 +39,4 @@ bool run_set_overlaps(const struct run_set *set, struct run run);
  * the set in between. -ENOMEM: nothing has happened.
  */
 int run_set_collect(struct run_set *set, struct run run);
-
-/* Returns whether no cluster was collected twice; else sets *ret_twice to the first that was. */
-bool run_set_sort(struct run_set *set, uint64_t *ret_twice);
+void run_set_sort(struct run_set *set);

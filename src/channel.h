@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the processes of an export say to each other: messages over socket pairs, between the
+ * supervisor and the server, and between the supervisor and the helper.
+ *
+ * The server parses images, so nobody believes it more than he must: what it says is checked for its
+ * form here, and can cause no more than what it may cause as a server.
+ */
+#pragma once
+
+#include "log.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+enum message_type {
+	/* from the server */
+	MESSAGE_LOG = 1, /* value: the priority; text: what to say */
+	MESSAGE_MOUNTED, /* nothing is served before the answer, which is MESSAGE_HELPER */
+	MESSAGE_USABLE,  /* text: what the image is */
+	MESSAGE_CORRECT, /* value: enum correction; size and times; goes on to the helper */
+	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */
+	/* to the server */
+	MESSAGE_HELPER,    /* supervisor, helper: who they are */
+	MESSAGE_CORRECTED, /* value: 0 or -errno; from the helper */
+	MESSAGE_STOP,      /* end though the mount is there */
+	/* to the helper */
+	MESSAGE_UNMOUNT,
+	MESSAGE_SYNC,
+	MESSAGE_QUIT,
+	/* from the helper */
+	MESSAGE_UNMOUNTED, /* value: 0, -EBUSY: detached, or why it failed; text: the same in words */
+	MESSAGE_SYNCED,
+};
+
+/* What to correct in the kernel's idea of the export; to be or'ed, and done in this order. */
+enum correction {
+	CORRECT_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
+	CORRECT_SIZE = 2,  /* make its size the true one */
+	CORRECT_TIMES = 4, /* and its times: it believes that the first correction was a change */
+};
+
+struct message {
+	enum message_type type;
+	int32_t value;
+	pid_t supervisor, helper;
+	uint64_t size;
+	struct timespec times[2]; /* of the last access, and of the last change */
+	char text[LOG_MESSAGE_MAX];
+};
+
+/* Create both ends of a channel. Returns 0 or -errno. */
+int channel_create(int ret_ends[2]);
+
+/* Send a message; its text up to the NUL. Waits for room. Returns 0, or -EPIPE: nobody listens. */
+int channel_send(int fd, const struct message *message);
+
+/* The same for a message that is only a type and a value. */
+int channel_tell(int fd, enum message_type type, int value);
+
+/* Like channel_send(), but where there is no room the message is dropped. */
+void channel_try_send(int fd, const struct message *message);
+
+/*
+ * Wait for a message. Returns 1, 0 where the other end is closed, or -errno: -EPROTO for one that is
+ * none of ours.
+ */
+int channel_receive(int fd, struct message *ret);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor: the process that was started, whose id is in the pid file. It starts the server,
+ * which opens the image and serves it, and the helper; it tells whom it concerns when the export is
+ * usable, takes the signals, and sees to it that nothing stays when the server has ended, however it
+ * did. It parses no image and holds no descriptor of one, nor an end of the session.
+ *
+ * The first SIGINT, SIGTERM or SIGHUP unmounts, which loses nothing; a mount in use is detached and
+ * served on until its last user is gone. The second one ends it at once.
+ *
+ * When the supervisor is killed, the helper becomes the supervisor and unmounts. When both are
+ * killed, the server goes on until somebody unmounts; when all three are, a dead mount stays.
+ */
+#pragma once
+
+#include "options.h"
+#include "pidfile.h"
+#include "place.h"
+
+/*
+ * Take the signals that end an export away from everybody else. Must be called before the first
+ * process is created; it does not matter whether the caller's shell had them ignored.
+ */
+void supervisor_block_signals(void);
+
+/*
+ * Run an export from its beginning to its end. @background_fd is for background_ready(), or -1.
+ * Returns the exit status, in the server's process, too: 0 where the image is final, or 1 after an
+ * error was logged.
+ */
+int supervise(const struct options *options, const struct place *place, struct pidfile *pidfile,
+	      int background_fd);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The helper, as the one who stands by for the supervisor: a fork of it, from the moment when there
+ * was a mount, with all that it knew then. When the supervisor is killed, the helper returns from
+ * where it was forked, as the supervisor, and starts a helper of its own.
+ */
+#include "background.h"
+#include "helper.h"
+#include "inherited.h"
+#include "log.h"
+#include "supervision.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* The supervisor whose helper we were is gone: be it, and end the export. */
+static void take_over(struct supervisor *supervisor, pid_t dead)
+{
+	log_warning("%s: the supervisor was killed; ending the export", supervisor->options->image);
+	prctl(PR_SET_NAME, "imgfuse");
+	close(supervisor->helper_fd);
+	supervisor->helper_fd = -1;
+	supervisor->usable = true;
+	supervisor->reverting = true;
+	pidfile_take_over(supervisor->announcement.pidfile, dead);
+}
+
+/* What the helper is before it becomes the supervisor, if it ever does. */
+static void be_helper(struct supervisor *supervisor, int fd)
+{
+	const struct helper_mount mount = {
+		.path = supervisor->place->mountpoint,
+		.identity = &supervisor->mount,
+	};
+	const int keep[] = {
+		fd,
+		supervisor->server_fd,
+		supervisor->server_pidfd,
+		supervisor->signal_fd,
+		supervisor->outcome_fd,
+		supervisor->announcement.pidfile->fd,
+	};
+	struct inherited inherited;
+
+	prctl(PR_SET_NAME, "imgfuse-helper");
+	background_detach(supervisor->options->daemonize);
+	if (supervisor->options->daemonize)
+		log_to_syslog();
+	if (inherited_note(&inherited) == 0)
+		inherited_close(&inherited, keep, sizeof(keep) / sizeof(keep[0]));
+	supervisor->announcement.background_fd = -1;
+	helper_work(fd, &mount);
+}
+
+int understudy_start(struct supervisor *supervisor)
+{
+	struct message message = { .type = MESSAGE_HELPER };
+	pid_t own = getpid(), pid;
+	int ends[2], r;
+
+	for (;;) {
+		r = channel_create(ends);
+		if (r < 0)
+			return r;
+		pid = fork();
+		r = -errno;
+		close(ends[pid == 0 ? 0 : 1]);
+		if (pid != 0)
+			break;
+		be_helper(supervisor, ends[1]);
+		supervisor->helper_fd = ends[1];
+		take_over(supervisor, own);
+		own = getpid();
+	}
+	if (pid < 0) {
+		close(ends[0]);
+		return r;
+	}
+	supervisor->helper = pid;
+	supervisor->helper_fd = ends[0];
+	supervisor->helpers++;
+	message.value = supervisor->outcome_fd;
+	message.supervisor = own;
+	message.helper = pid;
+	channel_send(supervisor->server_fd, &message);
+	if (supervisor->correction.type)
+		channel_send(supervisor->helper_fd, &supervisor->correction);
+	if (supervisor->reverting && !supervisor->reverted)
+		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
+	return 0;
+}
