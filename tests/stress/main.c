@@ -206,6 +206,17 @@ static bool live(struct subject *subject, unsigned int life)
 	return r == 0 || complain(subject, life, "closing it", strerror(-r));
 }
 
+static int write_file(const char *path, const struct memfile *file)
+{
+	FILE *stream = fopen(path, "we");
+	bool written;
+
+	if (!stream)
+		return -errno;
+	written = fwrite(file->bytes, 1, (size_t)file->size, stream) == file->size;
+	return fclose(stream) == 0 && written ? 0 : -EIO;
+}
+
 static int make_image(struct subject *subject)
 {
 	struct prng prng = prng_fork(subject->seed, 1000);
@@ -215,20 +226,13 @@ static int make_image(struct subject *subject)
 	kind_build(subject->kind, &prng, files);
 	for (unsigned int i = 0; i < FILE_COUNT && r == 0; i++) {
 		_cleanup_free_ char *path = NULL;
-		FILE *stream;
 
 		if (files[i].size == 0)
 			continue;
 		if (asprintf(&path, "%s/%s", subject->directory, kind_file_name(subject->kind, i)) <
 		    0)
 			exit(2);
-		stream = fopen(path, "we");
-		if (!stream)
-			r = -errno;
-		else if ((fwrite(files[i].bytes, 1, (size_t)files[i].size, stream) <
-			  files[i].size) |
-			 (fclose(stream) != 0))
-			r = -EIO;
+		r = write_file(path, &files[i]);
 	}
 	memfiles_finish(files);
 	return r;

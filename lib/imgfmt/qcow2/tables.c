@@ -244,7 +244,7 @@ int qcow2_change_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice *
 			  size_t *ret_index)
 {
 	struct slice *slice;
-	size_t index;
+	size_t index = 0;
 	int r;
 
 	r = qcow2_own_l2_slice(q, guest_offset, &slice, &index);
