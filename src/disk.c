@@ -103,6 +103,7 @@ static int open_image(struct disk *disk, const struct options *options, const ch
 		.read_only = read_only,
 		.describe_only = options->action == ACTION_INFO,
 		.keep_space = !options->discard,
+		.cache_size = options->cache_size,
 		.gate = &opener,
 		.warn = warn,
 	};

@@ -21,6 +21,12 @@
 #define READAHEAD "1024"
 
 /*
+ * In percent of what may be dirty in all. The kernel's default for FUSE is 1: writers wait all the
+ * time.
+ */
+#define DIRTY_SHARE "10"
+
+/*
  * Open the root of our mount without opening the file, or return -ENOENT where the mount is not
  * (or no longer) at its path: what is there then may well be the image itself.
  */
@@ -80,17 +86,25 @@ static int correct(const struct helper_mount *mount, const struct message *wante
 	return 0;
 }
 
-/* Read further ahead than the kernel does by itself, where that is permitted. */
-static void raise_readahead(const struct mount_identity *identity)
+/* Set what the kernel says of a mount's caching below /sys/class/bdi. */
+static void set_caching(const struct mount_identity *identity, const char *attribute,
+			const char *value)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(identity->device),
-		 minor(identity->device));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(identity->device),
+		 minor(identity->device), attribute);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, READAHEAD, strlen(READAHEAD)) > 0)
-		log_verbose("reading %s KiB ahead", READAHEAD);
+	if (fd >= 0 && write(fd, value, strlen(value)) > 0)
+		log_verbose("%s: %s is %s", identity->source, attribute, value);
+}
+
+/* Let the kernel read further ahead and cache more writes than it does by itself, where permitted. */
+static void tune(const struct mount_identity *identity)
+{
+	set_caching(identity, "read_ahead_kb", READAHEAD);
+	set_caching(identity, "max_ratio", DIRTY_SHARE);
 }
 
 /* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
@@ -141,7 +155,7 @@ void helper_work(int fd, const struct helper_mount *mount)
 	struct imgfmt_error why = { "" };
 	struct message message, answer;
 
-	raise_readahead(mount->identity);
+	tune(mount->identity);
 	while (channel_receive(fd, &message) == 1) {
 		answer = (struct message){ .type = MESSAGE_SYNCED };
 		if (message.type == MESSAGE_QUIT) {

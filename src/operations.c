@@ -107,7 +107,7 @@ static void *thread_buffer(void)
 	pthread_once(&buffer_once, create_buffer_key);
 	buffer = pthread_getspecific(buffer_key);
 	if (!buffer) {
-		buffer = aligned_alloc(4096, OPERATIONS_MAX_REQUEST);
+		buffer = aligned_alloc(4096, OPERATIONS_MAX_READ);
 		if (buffer && pthread_setspecific(buffer_key, buffer) != 0) {
 			free(buffer);
 			buffer = NULL;
@@ -130,9 +130,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct export_inode *inode = userdata;
 
-	conn->max_write = OPERATIONS_MAX_REQUEST;
-	conn->max_read = OPERATIONS_MAX_REQUEST;
-	conn->max_readahead = OPERATIONS_MAX_REQUEST;
+	conn->max_write = OPERATIONS_MAX_WRITE;
+	conn->max_read = OPERATIONS_MAX_READ;
 	conn->max_background = 64;
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, inode->cache == CACHE_WRITEBACK);
 	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO, true);
@@ -262,7 +261,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t count, off_t guest_of
 
 	(void)ino;
 	(void)fi;
-	if (!buffer || count > OPERATIONS_MAX_REQUEST) {
+	if (!buffer || count > OPERATIONS_MAX_READ) {
 		fuse_reply_err(req, buffer ? EINVAL : ENOMEM);
 		return;
 	}

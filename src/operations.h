@@ -8,7 +8,11 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
-/* The largest read and write that we ask the kernel for. */
-#define OPERATIONS_MAX_REQUEST (1U << 20)
+/*
+ * The largest write and read that we ask the kernel for. Reading ahead, the kernel splits a window
+ * into several reads, which are answered in parallel; and each thread has a buffer of this size.
+ */
+#define OPERATIONS_MAX_WRITE (1U << 20)
+#define OPERATIONS_MAX_READ  (1U << 18)
 
 extern const struct fuse_lowlevel_ops operations;

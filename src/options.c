@@ -7,11 +7,14 @@
 
 #include "array.h"
 #include "imgfmt.h"
+#include "overflow.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char options_usage[] =
@@ -39,6 +42,8 @@ const char options_usage[] =
 	"      --allow-other=WHEN  let other users in: auto (where permitted; the default),\n"
 	"                          on, off\n"
 	"      --cache=MODE        writeback (the default), writethrough, none\n"
+	"      --cache-size=SIZE   memory for the tables of each image file, in bytes or with\n"
+	"                          K, M or G behind it (default: 32M)\n"
 	"      --discard=on|off    give freed clusters back to the host (default: on)\n"
 	"  -u, --unmount PATH      end the export at PATH; returns when the image is final\n"
 	"                          and its locks are free\n"
@@ -51,6 +56,7 @@ enum {
 	OPTION_GROWABLE = 256,
 	OPTION_ALLOW_OTHER,
 	OPTION_CACHE,
+	OPTION_CACHE_SIZE,
 	OPTION_DISCARD,
 	OPTION_INFO,
 	OPTION_JSON,
@@ -74,6 +80,7 @@ static const struct option long_options[] = {
 	{ "growable", no_argument, NULL, OPTION_GROWABLE },
 	{ "allow-other", required_argument, NULL, OPTION_ALLOW_OTHER },
 	{ "cache", required_argument, NULL, OPTION_CACHE },
+	{ "cache-size", required_argument, NULL, OPTION_CACHE_SIZE },
 	{ "discard", required_argument, NULL, OPTION_DISCARD },
 	{ "unmount", required_argument, NULL, 'u' },
 	{ "info", no_argument, NULL, OPTION_INFO },
@@ -188,6 +195,48 @@ static int apply_file(int option, const char *argument, struct options *options,
 	return r;
 }
 
+/* A number of bytes, as "512K": at least one. */
+static int read_size(const char *option, const char *word, size_t *ret,
+		     struct options_error *reterr)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	uint64_t size;
+	char *end;
+
+	errno = 0;
+	size = strtoull(word, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (!isdigit((unsigned char)*word) || (*end && (!unit || end[1])))
+		return refuse(reterr,
+			      "--%s cannot be '%s'; it is a number of bytes, or one with K, M or G "
+			      "behind it",
+			      option, word);
+	for (; unit && unit >= units && errno == 0; unit--)
+		if (!mul_u64(size, 1024, &size))
+			errno = ERANGE;
+	if (errno != 0 || size == 0 || size > SIZE_MAX)
+		return refuse(reterr, "--%s cannot be '%s': that is too %s", option, word,
+			      errno == 0 && size == 0 ? "small" : "large");
+	*ret = (size_t)size;
+	return 0;
+}
+
+/* Store what an option about caching says. */
+static int apply_cache(int option, const char *argument, struct options *options,
+		       struct options_error *reterr)
+{
+	unsigned int choice;
+	int r;
+
+	if (option == OPTION_CACHE_SIZE)
+		return read_size("cache-size", argument, &options->cache_size, reterr);
+	r = choose("cache", argument, cache_words, ARRAY_LENGTH(cache_words), &choice, reterr);
+	if (r == 0)
+		options->cache = (enum cache_mode)choice;
+	return r;
+}
+
 /* Store what one option says. @option is what getopt_long() returned. */
 static int apply(int option, const char *argument, struct options *options,
 		 struct options_error *reterr)
@@ -224,11 +273,8 @@ static int apply(int option, const char *argument, struct options *options,
 			options->allow_other = (enum allow_other)choice;
 		break;
 	case OPTION_CACHE:
-		r = choose("cache", argument, cache_words, ARRAY_LENGTH(cache_words), &choice,
-			   reterr);
-		if (r == 0)
-			options->cache = (enum cache_mode)choice;
-		break;
+	case OPTION_CACHE_SIZE:
+		return apply_cache(option, argument, options, reterr);
 	case OPTION_DISCARD:
 		r = choose("discard", argument, switch_words, ARRAY_LENGTH(switch_words), &choice,
 			   reterr);

@@ -51,6 +51,7 @@ struct options {
 	bool verbose;
 	enum allow_other allow_other;
 	enum cache_mode cache;
+	size_t cache_size; /* of each image file's tables, in bytes; 0: the default */
 };
 
 /* Why a command line was not understood: one line without a full stop. */

@@ -64,7 +64,7 @@ static int add_options(char **options, const char *source, bool read_only, bool 
 		return -ENOMEM;
 	}
 	if (asprintf(options, "default_permissions,subtype=imgfuse,max_read=%u%s%s",
-		     OPERATIONS_MAX_REQUEST, read_only ? ",ro" : "",
+		     OPERATIONS_MAX_READ, read_only ? ",ro" : "",
 		     allow_other ? ",allow_other" : "") < 0) {
 		*options = NULL;
 		return -ENOMEM;

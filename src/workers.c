@@ -28,7 +28,7 @@
 #define WAKE_INTERVAL 20
 
 /* The largest request, and what the kernel puts before its data. */
-#define BUFFER_SIZE (OPERATIONS_MAX_REQUEST + 4096)
+#define BUFFER_SIZE (OPERATIONS_MAX_WRITE + 4096)
 
 struct worker {
 	struct workers *workers;

@@ -113,6 +113,27 @@ static void test_choices(void)
 	refused("-f '' x", "unknown format ''");
 }
 
+static void test_cache_size(void)
+{
+	CHECK(accepted("x").cache_size == 0);
+	CHECK(accepted("--cache-size=1 x").cache_size == 1);
+	CHECK(accepted("--cache-size=1000 x").cache_size == 1000);
+	CHECK(accepted("--cache-size 64K x").cache_size == 64 << 10);
+	CHECK(accepted("--cache-size=32M x").cache_size == 32 << 20);
+	CHECK(accepted("--cache-size=1G x").cache_size == 1 << 30);
+	refused("--cache-size=0 x", "--cache-size cannot be '0': that is too small");
+	refused("--cache-size=0M x", "too small");
+	refused("--cache-size=17179869184G x", "too large");
+	refused("--cache-size=99999999999999999999 x", "too large");
+	refused("--cache-size= x", "it is a number of bytes, or one with K, M or G behind it");
+	refused("--cache-size=K x", "--cache-size cannot be 'K'");
+	refused("--cache-size=-1 x", "--cache-size cannot be '-1'");
+	refused("--cache-size=+1 x", "--cache-size cannot be '+1'");
+	refused("--cache-size=1MiB x", "--cache-size cannot be '1MiB'");
+	refused("--cache-size=1T x", "--cache-size cannot be '1T'");
+	refused("--cache-size=0x10 x", "--cache-size cannot be '0x10'");
+}
+
 static void test_files_beside_the_image(void)
 {
 	struct options options = accepted("--snapshot=one x");
@@ -185,6 +206,7 @@ int main(void)
 	test_defaults();
 	test_export();
 	test_choices();
+	test_cache_size();
 	test_files_beside_the_image();
 	test_verbs();
 	test_refusals();

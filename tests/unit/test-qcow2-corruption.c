@@ -199,6 +199,30 @@ static void test_data_over_new_table(void)
 	close(fd);
 }
 
+/* One L2 table for two parts of the disk, or one refcount block for two parts of the file. */
+static void test_table_twice(void)
+{
+	const uint64_t entries[][2] = {
+		{ AT_L1 + 8, AT_L2 | QCOW2_FLAG_COPIED },
+		{ AT_REFTABLE + 8, AT_BLOCK },
+		{ AT_L1 + 8, AT_BLOCK },
+	};
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		int fd = small_qcow2();
+		struct imgfmt_image *image;
+		uint8_t two[4];
+
+		put_be32(two, 2);
+		CHECK(pwrite(fd, two, sizeof(two), QCOW2_AT_L1_SIZE) == (ssize_t)sizeof(two));
+		poke64(fd, entries[i][0], entries[i][1]);
+		image = open_again(fd, false);
+		CHECK_EQUAL(imgfmt_write(image, "x", 1, 0), -EUCLEAN);
+		check_stopped(image, fd, "two tables share the cluster");
+		close(fd);
+	}
+}
+
 /* A refcount of 0 for a cluster in use: it must not be handed out where a table lies. */
 static void test_table_called_free(void)
 {
@@ -295,6 +319,7 @@ int main(void)
 	test_data_over_tables();
 	test_data_over_distant_tables();
 	test_data_over_new_table();
+	test_table_twice();
 	test_table_called_free();
 	test_refcount_too_low();
 	test_bad_reftable_entry();

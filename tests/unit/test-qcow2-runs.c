@@ -5,7 +5,7 @@
 #include "test.h"
 
 #define CLUSTERS 64
-#define STEPS    20000
+#define STEPS    5000
 
 static bool model[CLUSTERS];
 
@@ -51,16 +51,21 @@ static bool model_overlaps(struct run run)
 static void test_random(unsigned int seed)
 {
 	struct run_set set = { 0 };
+	unsigned int runs = seed;
+	bool distinct = true;
+	uint64_t twice = 0;
 
-	for (unsigned int i = 0; i < 10; i++) {
+	for (unsigned int i = 0; i < runs; i++) {
 		struct run run = random_run(&seed);
 
 		if (run.count == 0)
 			continue;
 		CHECK_EQUAL(run_set_collect(&set, run), 0);
+		distinct = distinct && !model_overlaps(run);
 		set_model(run, true);
 	}
-	run_set_sort(&set);
+	CHECK_EQUAL(run_set_sort(&set, &twice), distinct);
+	CHECK(distinct || model[twice]);
 	check_set(&set);
 	for (unsigned int i = 0; i < STEPS; i++) {
 		struct run run = random_run(&seed);
@@ -78,10 +83,11 @@ static void test_random(unsigned int seed)
 int main(void)
 {
 	struct run_set empty = { 0 };
+	uint64_t twice;
 
-	run_set_sort(&empty);
+	CHECK(run_set_sort(&empty, &twice));
 	check_set(&empty);
-	for (unsigned int seed = 1; seed <= 5; seed++)
+	for (unsigned int seed = 1; seed <= 10; seed++)
 		test_random(seed);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "overflow.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* Tables are read in pieces of so many bytes. */
@@ -111,6 +112,7 @@ static int collect_snapshots(struct qcow2 *q)
 
 int qcow2_collect_tables(struct qcow2 *q)
 {
+	uint64_t twice;
 	int r;
 
 	r = collect_from(q, q->header.l1_offset, (uint64_t)q->header.l1_size * 8, collect_l2);
@@ -120,9 +122,10 @@ int qcow2_collect_tables(struct qcow2 *q)
 				 collect_block);
 	if (r == 0)
 		r = collect_snapshots(q);
+	if (r == 0 && !run_set_sort(&q->tables, &twice))
+		r = qcow2_corrupt(q, "two tables share the cluster at 0x%" PRIx64,
+				  offset_of(&q->geometry, twice));
 	if (r < 0)
 		run_set_finish(&q->tables);
-	else
-		run_set_sort(&q->tables);
 	return r;
 }

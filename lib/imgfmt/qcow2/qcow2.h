@@ -216,7 +216,10 @@ int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t leng
 /* The same, or of a table in q->tables. */
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
 
-/* Fill q->tables, before anything has changed. */
+/*
+ * Fill q->tables, before anything has changed. -EUCLEAN where two entries lead to one table: what is
+ * written through the one would show through the other.
+ */
 int qcow2_collect_tables(struct qcow2 *q);
 
 /* ---- bitmaps.c ---- */

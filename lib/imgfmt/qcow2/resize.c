@@ -111,14 +111,11 @@ static int start_writing(struct qcow2 *q)
 	return qcow2_start_writing(q);
 }
 
-/*
- * Drop what lies wholly between the old end and the new one. In a disk that grows there may be
- * something too: where a snapshot with the state of a machine was applied, that lies beyond the end.
- */
-static int drop_between(struct qcow2 *q, uint64_t old_size, uint64_t size)
+/* Drop the clusters that begin between two offsets. */
+static int drop_between(struct qcow2 *q, uint64_t from, uint64_t to)
 {
-	uint64_t first = units_of(min_u64(old_size, size), q->geometry.cluster_bits);
-	uint64_t end = units_of(max_u64(old_size, size), q->geometry.cluster_bits);
+	uint64_t first = units_of(from, q->geometry.cluster_bits);
+	uint64_t end = units_of(to, q->geometry.cluster_bits);
 
 	/* Where there is no L1 entry yet, there is nothing. */
 	end = min_u64(end, (uint64_t)q->header.l1_size << q->geometry.l2_bits);
@@ -126,6 +123,12 @@ static int drop_between(struct qcow2 *q, uint64_t old_size, uint64_t size)
 }
 
 /* ---- data files ---- */
+
+/* Is there a data file that others read as the disk, without us? */
+static bool is_raw(const struct qcow2 *q)
+{
+	return (q->header.autoclear & QCOW2_AUTOCLEAR_DATA_RAW) != 0;
+}
 
 /* Point the entries of one slice to where the guest clusters lie in the data file. */
 static int link_in_place(struct qcow2 *q, uint64_t guest_cluster, uint64_t *count)
@@ -173,28 +176,52 @@ static int link_growth(struct qcow2 *q, uint64_t old_size, uint64_t size)
 	return 0;
 }
 
-/*
- * A raw data file may be longer than the disk, as a block device often is. So that the file is not cut
- * off does no harm, nor does what it holds beyond the end: growing clears it.
- */
-static int resize_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
+static int grow_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
 {
-	bool raw = (q->header.autoclear & QCOW2_AUTOCLEAR_DATA_RAW) != 0;
 	struct hostfile *data = q->image->data_file;
 	int r;
 
 	if (!data)
 		return 0;
-	if (size < old_size) {
-		if (raw)
-			(void)hostfile_truncate(data, size);
-		return 0;
-	}
 	r = hostfile_extend(data, size);
-	if (r < 0 || !raw)
+	if (r < 0 || !is_raw(q))
 		return r;
+	/* It may have been longer than the disk, as a block device often is. */
 	r = hostfile_zero(data, old_size, size - old_size, true);
 	return r < 0 ? r : link_growth(q, old_size, size);
+}
+
+/* ---- growing and shrinking ---- */
+
+static int grow(struct qcow2 *q, uint64_t size)
+{
+	uint64_t entries = l1_entries_for(&q->geometry, size);
+	uint64_t old_size = q->image->size;
+	int r;
+
+	/*
+	 * There may be something already: where a snapshot with the state of a machine was applied, that
+	 * lies beyond the end; and see below.
+	 */
+	r = drop_between(q, old_size, size);
+	if (r == 0 && entries > q->header.l1_size)
+		r = grow_l1(q, entries);
+	return r < 0 ? r : grow_data_file(q, old_size, size);
+}
+
+/*
+ * Drop what lies wholly beyond the new end. With a raw data file that is cutting the file off, and the
+ * entries stay: after a crash between the one and the other the disk would not be what the file has. A
+ * device keeps its length, and growing clears it.
+ */
+static int shrink(struct qcow2 *q, uint64_t size)
+{
+	int r;
+
+	if (!is_raw(q))
+		return drop_between(q, size, q->image->size);
+	r = hostfile_truncate(q->image->data_file, size);
+	return r == -ENOTSUP ? 0 : r;
 }
 
 /* ---- the size ---- */
@@ -202,8 +229,6 @@ static int resize_data_file(struct qcow2 *q, uint64_t old_size, uint64_t size)
 int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
 {
 	struct qcow2 *q = qcow2_of(image);
-	uint64_t old_size = image->size;
-	uint64_t entries;
 	int r;
 
 	/* The snapshots of version 2 do not say how large the disk was. */
@@ -211,16 +236,11 @@ int qcow2_truncate(struct imgfmt_image *image, uint64_t size)
 		return -ENOTSUP;
 	/* The disk consists of sectors. */
 	size = align_up(size, 512);
-	entries = l1_entries_for(&q->geometry, size);
-	if (entries > QCOW2_MAX_L1_BYTES / 8)
+	if (l1_entries_for(&q->geometry, size) > QCOW2_MAX_L1_BYTES / 8)
 		return -EFBIG;
 	r = start_writing(q);
 	if (r == 0)
-		r = drop_between(q, old_size, size);
-	if (r == 0 && entries > q->header.l1_size)
-		r = grow_l1(q, entries);
-	if (r == 0)
-		r = resize_data_file(q, old_size, size);
+		r = size < image->size ? shrink(q, size) : grow(q, size);
 	if (r < 0)
 		return r;
 	image->size = size;

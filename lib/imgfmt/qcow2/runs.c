@@ -121,20 +121,27 @@ static int compare(const void *a, const void *b)
 	return (first > second) - (first < second);
 }
 
-void run_set_sort(struct run_set *set)
+bool run_set_sort(struct run_set *set, uint64_t *ret_twice)
 {
+	bool distinct = true;
 	size_t kept = 0;
 
 	if (set->count == 0)
-		return;
+		return true;
 	qsort(set->runs, set->count, sizeof(*set->runs), compare);
 	for (size_t i = 1; i < set->count; i++) {
 		struct run *last = &set->runs[kept], next = set->runs[i];
 
-		if (next.first <= end_of(*last))
-			last->count = max_u64(end_of(*last), end_of(next)) - last->first;
-		else
+		if (next.first > end_of(*last)) {
 			set->runs[++kept] = next;
+			continue;
+		}
+		if (distinct && next.first < end_of(*last)) {
+			distinct = false;
+			*ret_twice = next.first;
+		}
+		last->count = max_u64(end_of(*last), end_of(next)) - last->first;
 	}
 	set->count = kept + 1;
+	return distinct;
 }

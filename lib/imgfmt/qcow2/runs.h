@@ -39,4 +39,6 @@ bool run_set_overlaps(const struct run_set *set, struct run run);
  * the set in between. -ENOMEM: nothing has happened.
  */
 int run_set_collect(struct run_set *set, struct run run);
-void run_set_sort(struct run_set *set);
+
+/* Returns whether no cluster was collected twice; else sets *ret_twice to the first that was. */
+bool run_set_sort(struct run_set *set, uint64_t *ret_twice);

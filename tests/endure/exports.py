@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An export for a test: started, looked after, and ended in every way.
+
+A scratch directory is made for each test; whatever is mounted or running in it is gone when it ends.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+PATIENCE = 60  # seconds that something may take before it counts as hanging
+
+FALLOC_FL_KEEP_SIZE = 1
+FALLOC_FL_PUNCH_HOLE = 2
+FALLOC_FL_ZERO_RANGE = 16
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong]
+
+
+class Wrong(Exception):
+    """What a test has found."""
+
+
+def skip(why):
+    print(why)
+    sys.exit(77)
+
+
+def require(*tools):
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        skip("/dev/fuse cannot be opened")
+    for tool in tools:
+        if not shutil.which(tool):
+            skip(f"there is no {tool}")
+
+
+def fallocate(fd, mode, offset, length):
+    if _libc.fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, offset, length) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def mounts_below(directory):
+    """The mount points below a directory, the latest first."""
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
+        for line in f:
+            target = line.split(" ")[4].replace("\\040", " ")
+            if target.startswith(directory + "/"):
+                found.append(target)
+    return found[::-1]
+
+
+def is_mounted(path):
+    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return path in mounts_below(os.path.dirname(path))
+
+
+def children(pid):
+    """The processes that a process has started and not yet waited for."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as f:
+                    if int(f.read().rpartition(")")[2].split()[1]) == pid:
+                        found.append(int(name))
+    return found
+
+
+def descendants(pid):
+    """A process and all below it, children behind their parents."""
+    found = [pid]
+    for each in found:
+        found.extend(children(each))
+    return found
+
+
+@contextlib.contextmanager
+def scratch():
+    directory = os.path.realpath(tempfile.mkdtemp(prefix="imgfuse-endure-"))
+    try:
+        yield directory
+    finally:
+        for target in mounts_below(directory):
+            subprocess.run(["umount", "-f", target], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(["umount", "-l", target], stderr=subprocess.DEVNULL, check=False)
+        if not mounts_below(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def hurry(path, what):
+    """Where what is inside hangs, end the connection of the mount at path, so that it fails."""
+    late = threading.Event()
+
+    def give_up():
+        late.set()
+        print(f"{what} hangs", file=sys.stderr)
+        subprocess.run(["umount", "-f", path], check=False)
+
+    timer = threading.Timer(PATIENCE, give_up)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise Wrong(f"{what} hangs")
+
+
+class Export:
+    """imgfuse in the foreground: ready when this has been made."""
+
+    def __init__(self, imgfuse, image, mountpoint, options=()):
+        self.imgfuse = imgfuse
+        self.mountpoint = mountpoint
+        self.log = open(mountpoint + ".log", "w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen([imgfuse, *options, image, mountpoint],
+                                        stdout=subprocess.PIPE, stderr=self.log)
+        if not self.process.stdout.readline():
+            self.process.wait()
+            raise Wrong(f"{image} is not exported: {self.said()}")
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read().strip()
+
+    def processes(self):
+        return descendants(self.process.pid)
+
+    def kill(self, everything):
+        """Kill the process that serves, or all of them."""
+        pids = self.processes()
+        for pid in pids if everything else pids[-1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def clear_away(self):
+        """After a kill: wait for the end of all, and remove what is still mounted."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill(True)
+            raise Wrong("a process does not end after the server was killed") from None
+        if is_mounted(self.mountpoint):
+            subprocess.run([self.imgfuse, "-u", self.mountpoint], stderr=subprocess.DEVNULL,
+                           timeout=PATIENCE, check=False)
+        if is_mounted(self.mountpoint):
+            raise Wrong("the mount cannot be removed")
+        self.close()
+
+    def end(self):
+        """End it as ^C does. Returns the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(PATIENCE)
+        if is_mounted(self.mountpoint):
+            raise Wrong("still mounted after the end")
+        self.close()
+        return status
+
+    def close(self):
+        self.process.stdout.close()
+        self.log.close()
