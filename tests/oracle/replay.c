@@ -86,6 +86,13 @@ static void *allocate(uint64_t count)
 
 /* ---- opening ---- */
 
+/* There is nothing about these images that a user would have to be told. */
+__attribute__((noreturn)) static void warn(void *userdata, const char *message)
+{
+	(void)userdata;
+	fail(NULL, "warning: %s", message);
+}
+
 static void open_image(struct replay *replay)
 {
 	const struct gate gate = { .references = REFERENCES_ALL, .image = replay->path };
@@ -95,6 +102,7 @@ static void open_image(struct replay *replay)
 
 	replay->options.path = replay->path;
 	replay->options.gate = &opener;
+	replay->options.warn = warn;
 	fd = open(replay->path, (replay->options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (fd < 0)
 		fail(NULL, "%s: %s", replay->path, strerror(errno));

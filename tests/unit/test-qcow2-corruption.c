@@ -13,6 +13,9 @@ static unsigned int times_said;
 static void warn(void *userdata, const char *message)
 {
 	(void)userdata;
+	/* Some entries here point behind the end of the file, which is another matter. */
+	if (strstr(message, "was cut short"))
+		return;
 	times_said++;
 	snprintf(said, sizeof(said), "%s", message);
 }

@@ -2,13 +2,15 @@
 /*
  * What happens when a table turns out to contradict itself while the image is in use: it is said
  * once, the image is marked in its header so that everybody knows, and nothing is written to it
- * any more but what was accepted before.
+ * any more but what was accepted before. That a file is too short for what the tables say is said
+ * once, and no more: nobody can do better than to read zeroes there.
  */
 #include "qcow2.h"
 
 #include "bytes.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -47,4 +49,25 @@ int qcow2_corrupt(struct qcow2 *q, const char *format, ...)
 		mark_header(q);
 	}
 	return -EUCLEAN;
+}
+
+void qcow2_check_end(struct qcow2 *q, enum qcow2_which_file which, uint64_t host_offset,
+		     uint64_t clusters, uint64_t guest_offset)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	struct hostfile *file = which == QCOW2_DATA_FILE ? qcow2_data(q) : q->file;
+	uint64_t *end = which == QCOW2_DATA_FILE ? &q->data_end : &q->file_end;
+	uint64_t last = host_offset + offset_of(geometry, clusters - 1);
+
+	/* Nobody else makes it shorter meanwhile, so it need not be asked again. */
+	if (last < *end || q->cut_short || hostfile_size(file, end) < 0 || last < *end)
+		return;
+	q->cut_short = true;
+	guest_offset = align_down(guest_offset, geometry->cluster_size);
+	if (host_offset < *end)
+		guest_offset += align_up(*end, geometry->cluster_size) - host_offset;
+	imgfmt_warn(q->image,
+		    "%s: was cut short: its %sfile ends before what guest offset 0x%" PRIx64
+		    " needs; what is missing reads as zeroes",
+		    q->image->path, file == q->file ? "" : "data ", guest_offset);
 }

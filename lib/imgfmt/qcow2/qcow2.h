@@ -68,8 +68,10 @@ struct qcow2 {
 
 	pthread_mutex_t meta; /* all below */
 	struct cache cache;
-	bool corrupt;          /* it was said, see qcow2_corrupt() */
-	bool writing;          /* all is prepared, see qcow2_start_writing() */
+	bool corrupt;                /* it was said, see qcow2_corrupt() */
+	bool cut_short;              /* the same, see qcow2_check_end() */
+	uint64_t file_end, data_end; /* the image file, and the data file, are no shorter */
+	bool writing;                /* all is prepared, see qcow2_start_writing() */
 	struct run_set tables; /* L2 tables, refcount blocks, L1 tables of snapshots; if writing */
 	struct snapshot_cursor snapshot_cursor;
 	uint64_t free_hint;      /* no host cluster below is free */
@@ -234,6 +236,16 @@ void qcow2_name_bitmaps(struct qcow2 *q, char *text, size_t capacity);
  * time. Returns -EUCLEAN. For a contradiction in the tables, not for compressed data that is damaged.
  */
 int qcow2_corrupt(struct qcow2 *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+enum qcow2_which_file { QCOW2_IMAGE_FILE, QCOW2_DATA_FILE };
+
+/*
+ * The clusters from @guest_offset on need so many clusters of a file, which must begin before it ends.
+ * Where they do not, it was cut short. What is missing reads as zeroes, as with QEMU; this says so
+ * once.
+ */
+void qcow2_check_end(struct qcow2 *q, enum qcow2_which_file which, uint64_t host_offset,
+		     uint64_t clusters, uint64_t guest_offset);
 
 /* ---- flush.c ---- */
 

@@ -43,6 +43,7 @@ int qcow2_get_l1(struct qcow2 *q, uint64_t guest_offset, struct l1_entry *ret)
 	r = get_l1_slice(q, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
+	qcow2_check_end(q, QCOW2_IMAGE_FILE, slice->host_offset, 1, guest_offset);
 	entry = get_be64(slice->data + index * 8);
 	cache_put(&q->cache, slice);
 	r = l1_entry_parse(&q->geometry, entry, ret);
@@ -131,8 +132,14 @@ int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struc
 	r = qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, &slice, &index);
 	if (r < 0)
 		return r;
+	qcow2_check_end(q, QCOW2_IMAGE_FILE, l1.l2_offset, 1, guest_offset);
 	r = parse_run(q, slice, index, guest_offset, count, ret);
 	cache_put(&q->cache, slice);
+	if (r == 0 && ret->kind == SUBCLUSTER_NORMAL)
+		qcow2_check_end(q, QCOW2_DATA_FILE, ret->host_offset,
+				units_of(subcluster_index(geometry, guest_offset) + *count,
+					 geometry->cluster_bits - geometry->subcluster_bits),
+				guest_offset);
 	/* What a table that is shared points to is shared, whatever its entries say. */
 	if (!l1.copied)
 		ret->copied = false;
