@@ -289,6 +289,9 @@ static int open_image(int fd, const struct imgfmt_open_options *options,
 		return imgfmt_error_set(reterr, -ENOTSUP,
 					"%s: images of the format %s have no internal snapshots",
 					image->path, image->driver->name);
+	if (options->snapshot && !image->read_only)
+		return imgfmt_error_set(reterr, -EROFS, "%s: internal snapshots can only be read",
+					image->path);
 	if (!image->driver->write_begin && !image->read_only)
 		return imgfmt_error_set(reterr, -EROFS,
 					"%s: images of the format %s can only be read", image->path,

@@ -129,9 +129,6 @@ EXTENSION_FAULTS = [
     ("luks-unaligned", {"crypt_method": 2},
      [extension(craft.EXT_LUKS, struct.pack(">QQ", 0x5001, 592))],
      f"LUKS header offset 0x5001 {NOT_A_MULTIPLE}"),
-    ("encrypted-luks", {"crypt_method": 2},
-     [extension(craft.EXT_LUKS, struct.pack(">QQ", 0x5000, 592))],
-     "it is encrypted with LUKS, which is not supported"),
 ]
 
 

@@ -2,8 +2,10 @@
 /*
  * cat-image: the disk that an image holds, into a file.
  *
- *	cat-image [--format=FORMAT] IMAGE OUTPUT	copy; holes stay holes
- *	cat-image [--format=FORMAT] --write IMAGE	write a few sectors
+ *	cat-image [OPTION...] IMAGE OUTPUT	copy; holes stay holes
+ *	cat-image [OPTION...] --write IMAGE	write a few sectors
+ *
+ * Options are --format=FORMAT, --snapshot=NAME and --passphrase=TEXT, which is no secret here.
  *
  * Ranges that cannot be read are named on standard output, "unreadable OFFSET LENGTH" in sectors, and
  * are zeroes in the output. With --write it says which sectors could not be written; what could
@@ -40,20 +42,18 @@ __attribute__((noreturn)) static void fail(const char *what, int r)
 	exit(1);
 }
 
-static struct imgfmt_image *open_image(const char *path, const char *format, bool read_only)
+static struct imgfmt_image *open_image(const char *path, struct imgfmt_open_options options,
+				       bool read_only)
 {
 	const struct gate gate = { .references = REFERENCES_ALL, .image = path };
 	const struct imgfmt_gate opener = gate_make(&gate);
-	const struct imgfmt_open_options options = {
-		.path = path,
-		.format = format,
-		.read_only = read_only,
-		.gate = &opener,
-	};
 	struct imgfmt_error error = { "" };
 	struct imgfmt_image *image;
 	int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 
+	options.path = path;
+	options.read_only = read_only;
+	options.gate = &opener;
 	if (fd < 0)
 		fail(path, -errno);
 	if (imgfmt_open(fd, &options, &image, &error) == 0)
@@ -178,9 +178,9 @@ static void check_sectors(struct imgfmt_image *image, unsigned int written)
 	}
 }
 
-static void try_writing(const char *path, const char *format)
+static void try_writing(const char *path, const struct imgfmt_open_options *options)
 {
-	struct imgfmt_image *image = open_image(path, format, false);
+	struct imgfmt_image *image = open_image(path, *options, false);
 	unsigned int written = write_sectors(image);
 	int r;
 
@@ -190,7 +190,7 @@ static void try_writing(const char *path, const char *format)
 		printf("not closed: %s\n", strerror(-r));
 		return;
 	}
-	image = open_image(path, format, true);
+	image = open_image(path, *options, true);
 	check_sectors(image, written);
 	imgfmt_close(image);
 }
@@ -199,17 +199,23 @@ int main(int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "format", required_argument, NULL, 'f' },
+		{ "snapshot", required_argument, NULL, 's' },
+		{ "passphrase", required_argument, NULL, 'p' },
 		{ "write", no_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *format = NULL;
+	struct imgfmt_open_options options = { 0 };
 	struct imgfmt_image *image;
 	bool write = false;
 	int option, output;
 
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (option == 'f')
-			format = optarg;
+			options.format = optarg;
+		else if (option == 's')
+			options.snapshot = optarg;
+		else if (option == 'p')
+			options.passphrase = optarg;
 		else if (option == 'w')
 			write = true;
 		else
@@ -218,10 +224,10 @@ int main(int argc, char **argv)
 	if (argc - optind != (write ? 1 : 2))
 		return 2;
 	if (write) {
-		try_writing(argv[optind], format);
+		try_writing(argv[optind], &options);
 		return 0;
 	}
-	image = open_image(argv[optind], format, true);
+	image = open_image(argv[optind], options, true);
 	output = open(argv[optind + 1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (output < 0)
 		fail(argv[optind + 1], -errno);

@@ -9,9 +9,12 @@ import struct
 import subprocess
 
 import craft
+import zoo
 from craft import COPIED, ZERO, Image, deflate, extension
 
 PATTERN = "pattern.tmp"
+SECRET = ("--object", f"secret,id=secret,data={zoo.PASSPHRASE}")
+ENCRYPT = "encrypt.format=aes,encrypt.key-secret=secret"
 
 
 def run(*command, cwd=None, accept=(0,)):
@@ -45,8 +48,12 @@ class Place:
         """The last image is only there because others need it."""
         self.helpers.append(name)
 
-    def create(self, name, size, *options, backing=None):
-        command = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    def snapshot(self, name, snapshot):
+        run("qemu-img", "snapshot", "-c", snapshot, self.path(name))
+        self.names.append(f"{name}@{snapshot}")
+
+    def create(self, name, size, *options, backing=None, image_format="qcow2"):
+        command = ["qemu-img", "create", "-q", "-f", image_format]
         if options:
             command += ["-o", ",".join(options)]
         if backing:
@@ -60,8 +67,14 @@ class Place:
         pattern = os.path.join(self.directory, PATTERN)
         arguments = [argument.replace("$PATTERN", pattern) for argument in arguments]
         path = self.path(name)
-        run("qemu-io", "-f", "qcow2", *arguments, os.path.basename(path),
+        run("qemu-io", "-f", name.rpartition(".")[2], *arguments, os.path.basename(path),
             cwd=os.path.dirname(path), accept=accept)
+
+    def convert(self, name, source, image_format, *options):
+        """Another image with the disk of one that is there. Options are of qemu-img convert."""
+        path = self.path(name)
+        run("qemu-img", "convert", *SECRET, "-O", image_format, *options, self.path(source), path)
+        self.names.append(name)
 
     def image(self, name, image):
         self.put(name, image.build())
@@ -176,9 +189,9 @@ def snapshots(place):
         options = ["cluster_size=512", f"compat={compat}"]
         place.create(name, 65536, *options, *([f"refcount_bits={bits}"] if bits != 16 else []))
         place.io(name, write(0, 40000))
-        run("qemu-img", "snapshot", "-c", "first", place.path(name))
+        place.snapshot(name, "first")
         place.io(name, "write -P 1 10000 9000")
-        run("qemu-img", "snapshot", "-c", "second", place.path(name))
+        place.snapshot(name, "second")
         place.io(name, "write -P 2 100 200", "discard 20480 1024")
 
 
@@ -245,6 +258,26 @@ def odd_headers(place):
                 image.l2(3, image.new_cluster() | COPIED | ZERO))
 
 
+def encrypted(place):
+    """There is a copy of the disk in the clear, which shows that the hashes are right."""
+    place.put("good/clear.raw", b"".join(b"sector %d, " % sector * 40 for sector in range(20))
+              .ljust(16384, b"\0"))
+    for version, compat in ((2, "0.10"), (3, "1.1")):
+        place.convert(f"good/encrypted-aes-v{version}.qcow2", "good/clear.raw", "qcow2",
+                      "-o", f"compat={compat},cluster_size=1024,{ENCRYPT}")
+
+
+def qcow1(place):
+    place.convert("good/qcow1.qcow", "good/clear.raw", "qcow")
+    # qemu-img convert -c fails for this format.
+    place.create("good/qcow1-compressed.qcow", 20480, image_format="qcow")
+    place.io("good/qcow1-compressed.qcow", "write -c -s $PATTERN 4096 4096",
+             "write -c -P 3 12288 4096", write(16384, 512))
+    place.convert("good/qcow1-encrypted.qcow", "good/clear.raw", "qcow", "-o", ENCRYPT)
+    place.create("good/qcow1-backing.qcow", 20000 // 512 * 512, image_format="qcow",
+                 backing=("clear.raw", "raw"))
+
+
 def huge(place):
     name = "good/huge-4-tib.qcow2"
     place.create(name, 4 << 40)
@@ -262,5 +295,5 @@ def raw(place):
 
 def make(place):
     for group in (cluster_sizes, refcounts, compressed, crafted_compressed, zeroes, backing,
-                  snapshots, preallocated, features, odd_headers, huge, raw):
+                  snapshots, preallocated, features, odd_headers, encrypted, qcow1, huge, raw):
         group(place)

@@ -8,7 +8,9 @@ MANIFEST has a line for each image, its fields separated by tabs:
     FILE  refused  TEXT                 it is refused with exactly these words, behind its name
     FILE  -                             another image needs it; it is not opened by itself
 
-Images are kept compressed as FILE.xz. Those in good/ each have one feature; those in bad/ one fault.
+FILE@NAME is the internal snapshot NAME of FILE. Images are kept compressed as FILE.xz. Those in
+good/ each have one feature; those in bad/ one fault; those in refused/ are sound, and of a kind that
+is not supported. Whatever is encrypted has the same passphrase.
 """
 
 import hashlib
@@ -16,6 +18,7 @@ import lzma
 import os
 
 BLOCK = 4096
+PASSPHRASE = "open sesame"
 
 
 def hash_disk(path):
@@ -47,6 +50,7 @@ class Entry:
 
     def __init__(self, name, size=None, sha256=None, unreadable=(), refusal=None):
         self.name = name
+        self.file, _, self.snapshot = name.partition("@")
         self.size = size
         self.sha256 = sha256
         self.unreadable = tuple(unreadable)  # "OFFSET+LENGTH"
