@@ -7,6 +7,7 @@ A scratch directory is made for each test; whatever is mounted or running in it 
 import contextlib
 import ctypes
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,13 @@ def descendants(pid):
     return found
 
 
+def name_of(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as f:
+            return f.read().strip()
+    return None
+
+
 @contextlib.contextmanager
 def scratch():
     directory = os.path.realpath(tempfile.mkdtemp(prefix="imgfuse-endure-"))
@@ -137,11 +145,23 @@ class Export:
         return descendants(self.process.pid)
 
     def kill(self, everything):
-        """Kill the process that serves, or all of them."""
+        """Kill the process that serves, or all of them, and wait for the end of who is killed."""
         pids = self.processes()
-        for pid in pids if everything else pids[-1:]:
+        if not everything:
+            pids = [pid for pid in pids if name_of(pid) == "imgfuse-server"]
+        ends = []
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                ends.append(os.pidfd_open(pid))
+        # Else those who are left would clean up.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for end in ends:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(end, number)
+        for end in ends:
+            if not select.select([end], [], [], PATIENCE)[0]:
+                raise Wrong("a process that was killed does not end")
+            os.close(end)
 
     def clear_away(self):
         """After a kill: wait for the end of all, and remove what is still mounted."""
