@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ const char options_usage[] =
 	"  -r, --read-only         refuse writes\n"
 	"  -d, --daemonize         go to the background; return when the export is usable\n"
 	"  -p, --pidfile=FILE      hold the process id in FILE while the export is usable\n"
+	"      --ready-fd=N        write a byte to descriptor N when the export is usable\n"
+	"      --watch-fd=N        end the export when the other end of descriptor N is closed\n"
 	"      --snapshot=ID|NAME  show an internal snapshot, read-only\n"
 	"      --backing=[FORMAT:]FILE\n"
 	"                          use FILE in place of the backing file that IMAGE names\n"
@@ -65,6 +68,8 @@ enum {
 	OPTION_DATA_FILE,
 	OPTION_REFERENCES,
 	OPTION_PASSPHRASE_FILE,
+	OPTION_READY_FD,
+	OPTION_WATCH_FD,
 };
 
 static const struct option long_options[] = {
@@ -72,6 +77,8 @@ static const struct option long_options[] = {
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "daemonize", no_argument, NULL, 'd' },
 	{ "pidfile", required_argument, NULL, 'p' },
+	{ "ready-fd", required_argument, NULL, OPTION_READY_FD },
+	{ "watch-fd", required_argument, NULL, OPTION_WATCH_FD },
 	{ "snapshot", required_argument, NULL, OPTION_SNAPSHOT },
 	{ "backing", required_argument, NULL, OPTION_BACKING },
 	{ "data-file", required_argument, NULL, OPTION_DATA_FILE },
@@ -222,6 +229,24 @@ static int read_size(const char *option, const char *word, size_t *ret,
 	return 0;
 }
 
+/* The number of an open descriptor that is not a standard one. */
+static int read_descriptor(const char *option, const char *word, int *ret,
+			   struct options_error *reterr)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(word, &end, 10);
+	if (!isdigit((unsigned char)*word) || *end || errno != 0 || number < 3 || number > INT_MAX)
+		return refuse(
+			reterr,
+			"--%s cannot be '%s'; it is the number of an open descriptor, 3 or more",
+			option, word);
+	*ret = (int)number;
+	return 0;
+}
+
 /* Store what an option about caching says. */
 static int apply_cache(int option, const char *argument, struct options *options,
 		       struct options_error *reterr)
@@ -284,6 +309,10 @@ static int apply(int option, const char *argument, struct options *options,
 	case OPTION_JSON:
 		options->json = true;
 		break;
+	case OPTION_READY_FD:
+		return read_descriptor("ready-fd", argument, &options->ready_fd, reterr);
+	case OPTION_WATCH_FD:
+		return read_descriptor("watch-fd", argument, &options->watch_fd, reterr);
 	default:
 		return apply_file(option, argument, options, reterr);
 	}

@@ -41,6 +41,8 @@ struct options {
 	const char *data_file;       /* or NULL: the one that the image names */
 	const char *backing;         /* or NULL: the one that the image names */
 	const char *backing_format;  /* with backing; NULL: detect it */
+	int ready_fd;                /* a descriptor to say ready on, or 0 */
+	int watch_fd;                /* end when its other end is closed, or 0 */
 	const char *passphrase_file; /* or NULL; "-" for standard input */
 	enum references references;
 	bool read_only;

@@ -91,17 +91,23 @@ int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr)
 	return 0;
 }
 
+static bool names(int fd, pid_t pid)
+{
+	char text[32] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == pid;
+}
+
 void pidfile_take_over(struct pidfile *pidfile, pid_t dead)
 {
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	_cleanup_close_ int fd = -1;
-	struct imgfmt_error why;
-	char text[32] = "";
 
 	if (!pidfile->path || pidfile->fd >= 0)
 		return;
 	fd = open(pidfile->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == dead &&
-	    claim(fd, &why) == 0)
+	/* wait: the dead one may still be about to let go of it */
+	if (fd >= 0 && names(fd, dead) && fcntl(fd, F_OFD_SETLKW, &lock) == 0 && names(fd, dead))
 		pidfile->fd = steal_fd(&fd);
 }
 

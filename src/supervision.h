@@ -19,6 +19,7 @@ struct supervisor {
 	const struct place *place;
 	struct announcement announcement;
 	int signal_fd;
+	int watch_fd;   /* the caller's, who is gone when its other end is closed; or -1 */
 	int outcome_fd; /* where whoever waits for the end finds how it went */
 
 	pid_t server;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One loop over four sources of events: signals, the server, the helper, and the end of the server,
- * which ends it.
+ * One loop over the sources of events: signals, the caller, the helper, and the server, whose end
+ * ends it.
  */
 #include "supervisor.h"
 
@@ -11,12 +11,14 @@
 #include "helper.h"
 #include "inherited.h"
 #include "log.h"
+#include "notify.h"
 #include "mountinfo.h"
 #include "outcome.h"
 #include "server.h"
 #include "supervision.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,6 +74,7 @@ static void revert(struct supervisor *supervisor)
 	if (supervisor->reverting)
 		return;
 	supervisor->reverting = true;
+	notify("STOPPING=1\n");
 	if (supervisor->helper)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
 	else
@@ -99,6 +102,19 @@ static void handle_signal(struct supervisor *supervisor)
 		channel_tell(supervisor->helper_fd, MESSAGE_SYNC, 0);
 	else
 		stop_server(supervisor);
+}
+
+/* The caller has said something, which is of no interest, or is gone. */
+static void handle_caller(struct supervisor *supervisor)
+{
+	char nothing[512];
+
+	if (read(supervisor->watch_fd, nothing, sizeof(nothing)) > 0)
+		return;
+	close(supervisor->watch_fd);
+	supervisor->watch_fd = -1;
+	log_verbose("%s: the caller is gone", supervisor->options->image);
+	revert(supervisor);
 }
 
 /* ---- the helper ---- */
@@ -260,9 +276,10 @@ static void wait_for_end(struct supervisor *supervisor)
 			{ .fd = supervisor->server_fd, .events = POLLIN },
 			{ .fd = supervisor->helper_fd, .events = POLLIN },
 			{ .fd = supervisor->signal_fd, .events = POLLIN },
+			{ .fd = supervisor->watch_fd, .events = POLLIN },
 		};
 		bool waiting = supervisor->unmounted && !supervisor->lingering;
-		int r = poll(sources, 3, waiting ? LINGER_TIMEOUT : -1);
+		int r = poll(sources, 4, waiting ? LINGER_TIMEOUT : -1);
 
 		if (r < 0)
 			continue; /* EINTR */
@@ -274,6 +291,8 @@ static void wait_for_end(struct supervisor *supervisor)
 			handle_helper(supervisor);
 		if (sources[2].revents)
 			handle_signal(supervisor);
+		if (sources[3].revents)
+			handle_caller(supervisor);
 	}
 }
 
@@ -376,6 +395,11 @@ static int watch_server(struct supervisor *supervisor)
 /* Fork the server. Returns the exit status of the process that it is in. */
 static int start_server(struct supervisor *supervisor, struct inherited *inherited)
 {
+	const int keep[] = {
+		supervisor->announcement.background_fd,
+		supervisor->options->ready_fd,
+		supervisor->watch_fd,
+	};
 	int ends[2], r;
 
 	r = channel_create(ends);
@@ -397,10 +421,27 @@ static int start_server(struct supervisor *supervisor, struct inherited *inherit
 	supervisor->server_fd = ends[0];
 	/* what the caller holds open, a lock or a pipe, is not ours to keep for long */
 	if (supervisor->options->daemonize)
-		inherited_close(inherited, &supervisor->announcement.background_fd, 1);
+		inherited_close(inherited, keep, sizeof(keep) / sizeof(keep[0]));
 	r = watch_server(supervisor);
 	close(supervisor->server_fd);
 	return r;
+}
+
+/* Check that @fd, which @option names, is something, and keep it from programs that we start. */
+static int take_descriptor(const char *option, int fd)
+{
+	struct stat st;
+
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fstat(fd, &st) < 0) {
+		log_error("--%s=%d: %s", option, fd, strerror(errno));
+		return -EBADF;
+	}
+	/* a file would be at its end at once */
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+		log_error("--%s=%d: is neither a pipe nor a socket nor a terminal", option, fd);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int supervise(const struct options *options, const struct place *place, struct pidfile *pidfile,
@@ -415,12 +456,17 @@ int supervise(const struct options *options, const struct place *place, struct p
 			.background_fd = background_fd,
 		},
 		.helper_fd = -1,
+		.watch_fd = options->watch_fd ? options->watch_fd : -1,
 	};
 	_cleanup_close_ int signal_fd = -1, outcome_fd = -1;
 	struct inherited inherited = { 0 };
 	sigset_t set;
 	int status;
 
+	if (options->ready_fd && take_descriptor("ready-fd", options->ready_fd) < 0)
+		return 1;
+	if (options->watch_fd && take_descriptor("watch-fd", options->watch_fd) < 0)
+		return 1;
 	if (options->daemonize && inherited_note(&inherited) < 0) {
 		log_error("cannot tell what is open: %s", strerror(errno));
 		return 1;

@@ -50,6 +50,7 @@ static void be_helper(struct supervisor *supervisor, int fd)
 	if (inherited_note(&inherited) == 0)
 		inherited_close(&inherited, keep, sizeof(keep) / sizeof(keep[0]));
 	supervisor->announcement.background_fd = -1;
+	supervisor->watch_fd = -1;
 	helper_work(fd, &mount);
 }
 
