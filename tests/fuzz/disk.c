@@ -100,7 +100,7 @@ int disk_open(struct disk *disk, unsigned int flags, const char *snapshot)
 		.read_only = flags & DISK_READ_ONLY,
 		.describe_only = flags & DISK_DESCRIBE_ONLY,
 		.keep_space = flags & DISK_KEEP_SPACE,
-		.cache_size = flags & DISK_SMALL_CACHE ? 1 : 0,
+		.cache_size = flags & DISK_SMALL_CACHE ? 1 : 256 << 10,
 		.gate = &gate,
 		.warn = take_warning,
 		.userdata = disk,

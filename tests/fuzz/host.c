@@ -32,7 +32,7 @@ static uint64_t work;
 static unsigned int fail_at;
 static bool has_failed;
 
-bool host_in_call;
+bool host_in_call, host_memory_refused;
 
 /* ---- for the targets ---- */
 

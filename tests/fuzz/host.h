@@ -45,6 +45,9 @@ uint64_t host_work(void);
  */
 extern bool host_in_call;
 
+/* Was any refused? */
+extern bool host_memory_refused;
+
 /* No call of the library may take more work than this, whatever the image. */
 #define HOST_MAX_WORK 400000
 

@@ -261,13 +261,11 @@ static void do_truncate(struct run *run, const struct operation *operation)
 		model_forget(UINT64_MAX, min_u64(min_u64(wanted, old_size), size));
 }
 
-/* Open the image for writing. Returns false where that is refused. */
-static bool open_for_writing(struct run *run)
+/* Open the image for writing. */
+static int open_for_writing(struct run *run)
 {
-	int r = disk_open(&run->disk, run->disk.flags & ~(DISK_READ_ONLY | DISK_DESCRIBE_ONLY),
-			  NULL);
-
-	return r == 0;
+	return disk_open(&run->disk, run->disk.flags & ~(DISK_READ_ONLY | DISK_DESCRIBE_ONLY),
+			 NULL);
 }
 
 /* Close it, and open it again. Returns false where that was the end. */
@@ -282,8 +280,9 @@ static bool do_reopen(struct run *run)
 		/* What was not written is as it was before, or not: nobody knows. */
 		run->sound = false;
 	}
-	if (!open_for_writing(run)) {
-		MUST(!run->sound || corrupt || disk_first_result == -ENOMEM);
+	r = open_for_writing(run);
+	if (r < 0) {
+		MUST(!run->sound || corrupt || r == -ENOMEM);
 		return false;
 	}
 	if (run->sound)
@@ -361,8 +360,8 @@ static void check_end(struct run *run)
 		return;
 	MUST(is_sound());
 	/* The clusters of bitmaps are nobody's, once those are not valid any more. */
-	if (r == 0 && !host_has_failed() && (get_be64(run->header + 88) & 1) == 0 &&
-	    host_size(HOST_IMAGE) <= run->judged_size)
+	if (r == 0 && !host_has_failed() && !host_memory_refused &&
+	    (get_be64(run->header + 88) & 1) == 0 && host_size(HOST_IMAGE) <= run->judged_size)
 		MUST(check_as(run->judged_size).leaks <= run->leaks);
 }
 
@@ -386,7 +385,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	disk_load(&run.disk, data, size);
 	host_get(HOST_IMAGE, run.header, sizeof(run.header), 0);
-	if (!open_for_writing(&run))
+	if (open_for_writing(&run) < 0)
 		return 0;
 	judge(&run);
 	model_begin(&run.disk);
