@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# When the host's file system is full the writer is told, what was written before stays, and when
+# there is room again writing goes on. In the end the image has neither errors nor leaks.
+. "$(dirname "$0")/lib.sh"
+requires_root
+
+pattern news $((4 << 20)) news
+
+fill_and_go_on() # CACHE
+{
+	local cache=$1
+
+	qemu-img create -q -f qcow2 -o cluster_size=4096 small/disk.qcow2 64M
+	truncate -s 64M wanted
+	fallocate -l 8M small/ballast
+	: >export
+	start_export --cache="$cache" small/disk.qcow2 export
+	dd if=news of=export bs=1M seek=4 conv=notrunc,fsync status=none
+	dd if=news of=wanted bs=1M seek=4 conv=notrunc status=none
+
+	# More than there is room for.
+	python3 - <<'END'
+import errno, os
+fd = os.open("export", os.O_RDWR)
+refused = None
+try:
+    for at in range(16 << 20, 60 << 20, 1 << 20):
+        os.pwrite(fd, b"y" * (1 << 20), at)
+    os.fsync(fd)
+except OSError as error:
+    refused = error.errno
+assert refused in (errno.ENOSPC, errno.EIO), refused
+try:
+    os.close(fd)
+except OSError:
+    pass
+END
+	cmp <(dd if=export bs=1M skip=4 count=4 status=none) news
+	# The first to sync after a refused write may be told of it once more.
+	sync export 2>/dev/null || :
+
+	rm small/ballast
+	dd if=news of=export bs=1M seek=8 conv=notrunc,fsync status=none
+	dd if=news of=wanted bs=1M seek=8 conv=notrunc status=none
+	# Of what was refused any part may be there: make it known.
+	fallocate --zero-range -o 16M -l 44M export
+	sync export
+	cmp export wanted
+	stop_export
+	expect_clean_check small/disk.qcow2
+	expect_content small/disk.qcow2 wanted
+	rm small/disk.qcow2 wanted
+}
+
+mkdir small
+for cache in writeback writethrough none; do
+	mount -t tmpfs -o size=24M tmpfs small
+	fill_and_go_on $cache
+	umount small
+done
+
+requires_loop_devices
+truncate -s 28M host
+mkfs.ext4 -q -m 0 host
+attach_loop host
+mount "$loop" small
+fill_and_go_on writeback
+umount small
+detach_loop "$loop"
