@@ -225,8 +225,8 @@ def exercise(arguments, directory, kind, cache, rng, count):
         raise Wrong(f"operation {len(exerciser.done)}: {error} (after {tail}) {said}") from error
     finally:
         if exerciser.export.process.poll() is None:
-            exerciser.export.kill(True)
-            exerciser.export.process.wait()
+            exerciser.export.kill()
+            exerciser.export.clear_away()
 
 
 def main():

@@ -130,6 +130,7 @@ class Export:
     def __init__(self, imgfuse, image, mountpoint, options=()):
         self.imgfuse = imgfuse
         self.mountpoint = mountpoint
+        self.ends = []  # pidfds of what a kill should end
         self.log = open(mountpoint + ".log", "w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen([imgfuse, *options, image, mountpoint],
                                         stdout=subprocess.PIPE, stderr=self.log)
@@ -144,32 +145,29 @@ class Export:
     def processes(self):
         return descendants(self.process.pid)
 
-    def kill(self, everything):
-        """Kill the process that serves, or all of them, and wait for the end of who is killed."""
-        pids = self.processes()
-        if not everything:
-            pids = [pid for pid in pids if name_of(pid) == "imgfuse-server"]
-        ends = []
-        for pid in pids:
+    def kill(self, with_others=0.0, rng=None):
+        """Kill the process that serves, and each of the others with some probability."""
+        chosen = []
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
-                ends.append(os.pidfd_open(pid))
-        # Else those who are left would clean up.
+                end = os.pidfd_open(pid)
+                self.ends.append(end)
+                if name_of(pid) == "imgfuse-server" or (rng and rng.random() < with_others):
+                    chosen.append(end)
+        # Stopped first: else those who are left for a moment would clean up.
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for end in ends:
+            for end in chosen:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(end, number)
-        for end in ends:
-            if not select.select([end], [], [], PATIENCE)[0]:
-                raise Wrong("a process that was killed does not end")
-            os.close(end)
 
     def clear_away(self):
         """After a kill: wait for the end of all, and remove what is still mounted."""
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.kill(True)
-            raise Wrong("a process does not end after the server was killed") from None
+        for end in self.ends:
+            if not select.select([end], [], [], PATIENCE)[0]:
+                raise Wrong("a process does not end after the server was killed")
+            os.close(end)
+        self.ends.clear()
+        self.process.wait()
         if is_mounted(self.mountpoint):
             subprocess.run([self.imgfuse, "-u", self.mountpoint], stderr=subprocess.DEVNULL,
                            timeout=PATIENCE, check=False)

@@ -162,7 +162,7 @@ def one_kill(arguments, directory, path, kind, disk, pending, rng, tally):
     def kill():
         for writer in writers:
             writer.killed.set()
-        export.kill(rng.random() < 0.2)
+        export.kill(rng.choice((0, 0, 0.5, 1)), rng)
 
     try:
         with exports.hurry(mountpoint, "the export"):
@@ -176,7 +176,8 @@ def one_kill(arguments, directory, path, kind, disk, pending, rng, tally):
                 writer.join()
             timer.join()
     finally:
-        kill()
+        if not writers[0].killed.is_set():
+            kill()
         export.clear_away()
     later = {}
     for writer in writers:
