@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What comes before the first write, and changing single fields of the header in place. Everything else in the first cluster stays as it
- * is to the byte: fields and extensions that we do not know are preserved by not touching them.
+ * What comes before the first write, and changing single fields of the header in place. Everything
+ * else in the first cluster stays as it is to the byte: fields and extensions that we do not know
+ * are preserved by not touching them.
  */
 #include "qcow2.h"
 
@@ -30,8 +31,11 @@ int qcow2_start_writing(struct qcow2 *q)
 	if (q->header.autoclear != kept) {
 		put_be64(field, kept);
 		r = qcow2_write_header(q, field, sizeof(field), QCOW2_AT_AUTOCLEAR);
-		if (r < 0)
+		if (r < 0) {
+			/* The next try collects them anew. */
+			run_set_finish(&q->tables);
 			return r;
+		}
 		q->header.autoclear = kept;
 	}
 	q->writing = true;
