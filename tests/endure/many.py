@@ -61,10 +61,11 @@ def ends(pid):
         return bool(select.select([fd], [], [], exports.PATIENCE)[0])
 
 
-def use(path, rng, rounds):
-    """Write to an export, and read it again, with an open and a close for each round."""
+def use(path, half, rng, rounds):
+    """Write to one half of a disk, and read it again, with an open and a close for each round."""
     for _ in range(rounds):
-        at, data = rng.randrange(SIZE - 70000), rng.randbytes(rng.randrange(1, 70000))
+        at = half * SIZE // 2 + rng.randrange(SIZE // 2 - 70000)
+        data = rng.randbytes(rng.randrange(1, 70000))
         with open(path, "r+b", buffering=0) as f:
             f.seek(at)
             f.write(data)
@@ -117,16 +118,16 @@ def side_by_side(imgfuse, made, rng):
                for _, kind, path, mountpoint in made]
     wrong = []
 
-    def work(export, seed):
+    def work(export, half, seed):
         try:
-            use(export.mountpoint, random.Random(seed), 20)
+            use(export.mountpoint, half, random.Random(seed), 20)
         except (OSError, Wrong) as error:
             wrong.append(error)
 
     counts = []
     for _ in range(3):
-        workers = [threading.Thread(target=work, args=(export, rng.random()))
-                   for export in running for _ in range(2)]
+        workers = [threading.Thread(target=work, args=(export, half, rng.random()))
+                   for export in running for half in (0, 1)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -150,14 +151,14 @@ def in_a_row(imgfuse, made, count, rng):
         _, kind, path, mountpoint = made[i % len(made)]
         if i % 2 == 0:
             export = exports.Export(imgfuse, path, mountpoint, images.arguments(kind))
-            use(mountpoint, rng, 1)
+            use(mountpoint, 0, rng, 1)
             if export.end() != 0:
                 raise Wrong("does not end well")
             continue
         for command in ([imgfuse, "-d", *images.arguments(kind), path, mountpoint], None,
                         [imgfuse, "-u", mountpoint]):
             if command is None:
-                use(mountpoint, rng, 1)
+                use(mountpoint, 0, rng, 1)
             elif subprocess.run(command, timeout=exports.PATIENCE, check=False).returncode != 0:
                 raise Wrong(f"{' '.join(command)} fails")
 

@@ -15,15 +15,15 @@ fill_and_go_on() # CACHE
 	qemu-img create -q -f qcow2 -o cluster_size=4096 small/disk.qcow2 64M
 	truncate -s 64M wanted
 	fallocate -l 8M small/ballast
-	: >export
-	start_export --cache="$cache" small/disk.qcow2 export
-	dd if=news of=export bs=1M seek=4 conv=notrunc,fsync status=none
+	: >mountpoint
+	start_export --cache="$cache" small/disk.qcow2 mountpoint
+	dd if=news of=mountpoint bs=1M seek=4 conv=notrunc,fsync status=none
 	dd if=news of=wanted bs=1M seek=4 conv=notrunc status=none
 
 	# More than there is room for.
 	python3 - <<'END'
 import errno, os
-fd = os.open("export", os.O_RDWR)
+fd = os.open("mountpoint", os.O_RDWR)
 refused = None
 try:
     for at in range(16 << 20, 60 << 20, 1 << 20):
@@ -37,18 +37,18 @@ try:
 except OSError:
     pass
 END
-	cmp <(dd if=export bs=1M skip=4 count=4 status=none) news
+	cmp <(dd if=mountpoint bs=1M skip=4 count=4 status=none) news
 	# The first to sync after a refused write may be told of it once more.
-	sync export 2>/dev/null || :
+	sync mountpoint 2>/dev/null || :
 
 	rm small/ballast
-	dd if=news of=export bs=1M seek=8 conv=notrunc,fsync status=none
+	dd if=news of=mountpoint bs=1M seek=8 conv=notrunc,fsync status=none
 	dd if=news of=wanted bs=1M seek=8 conv=notrunc status=none
 	# Of what was refused any part may be there: make it known.
-	fallocate --zero-range -o 16M -l 44M export
-	sync export
-	cmp export wanted
-	stop_export
+	fallocate --zero-range -o 16M -l 44M mountpoint
+	sync mountpoint
+	cmp mountpoint wanted
+	stop_export INT
 	expect_clean_check small/disk.qcow2
 	expect_content small/disk.qcow2 wanted
 	rm small/disk.qcow2 wanted
