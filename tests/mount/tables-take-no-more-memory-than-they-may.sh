@@ -5,10 +5,13 @@
 # whatever its size.
 . "$(dirname "$0")/lib.sh"
 
+# It would write to memory that nobody has used yet.
+unset MALLOC_PERTURB_
+
 # What the server has for itself, in KiB.
 memory()
 {
-	awk '/^RssAnon/ { print $2 }' "/proc/$server/status"
+	awk '/^RssAnon/ { print $2 }' "/proc/$(serving_process)/status"
 }
 
 # The memory after every L2 table was looked at; each is for 2 MiB of the disk.
