@@ -32,6 +32,7 @@ void export_init(struct export_inode *inode, struct imgfmt_image *image, const c
 		.block_size = info.cluster_size ? (uint32_t)info.cluster_size : PLAIN_BLOCK_SIZE,
 		.read_only = imgfmt_is_read_only(image),
 		.growable = options->growable,
+		.server_uid = geteuid(),
 		.cache = options->cache,
 	};
 	/* nobody writes, so there is nothing to keep back, and sizes are simpler without */
@@ -72,7 +73,7 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret)
 	 * but perhaps not for a reason that mode and owner show.
 	 */
 	if (!inode->usable) {
-		ret->st_uid = geteuid();
+		ret->st_uid = inode->server_uid;
 		ret->st_mode |= 0600;
 	}
 }

@@ -28,6 +28,7 @@ struct export_inode {
 	bool read_only;
 	bool growable;         /* writes past the end grow the disk */
 	enum cache_mode cache; /* never CACHE_WRITEBACK if read_only */
+	uid_t server_uid;      /* whose process serves it */
 
 	/*
 	 * The processes beside us; the helper puts the kernel's idea of size and times right, and
