@@ -48,6 +48,7 @@ const char options_usage[] =
 	"      --cache-size=SIZE   memory for the tables of each image file, in bytes or with\n"
 	"                          K, M or G behind it (default: 32M)\n"
 	"      --discard=on|off    give freed clusters back to the host (default: on)\n"
+	"      --sandbox=on|off    give up all rights that serving does not need (default: on)\n"
 	"  -u, --unmount PATH      end the export at PATH; returns when the image is final\n"
 	"                          and its locks are free\n"
 	"      --info              say what IMAGE is, without mounting; --json for machines\n"
@@ -61,6 +62,7 @@ enum {
 	OPTION_CACHE,
 	OPTION_CACHE_SIZE,
 	OPTION_DISCARD,
+	OPTION_SANDBOX,
 	OPTION_INFO,
 	OPTION_JSON,
 	OPTION_SNAPSHOT,
@@ -89,6 +91,7 @@ static const struct option long_options[] = {
 	{ "cache", required_argument, NULL, OPTION_CACHE },
 	{ "cache-size", required_argument, NULL, OPTION_CACHE_SIZE },
 	{ "discard", required_argument, NULL, OPTION_DISCARD },
+	{ "sandbox", required_argument, NULL, OPTION_SANDBOX },
 	{ "unmount", required_argument, NULL, 'u' },
 	{ "info", no_argument, NULL, OPTION_INFO },
 	{ "json", no_argument, NULL, OPTION_JSON },
@@ -138,6 +141,18 @@ static int choose(const char *option, const char *word, const char *const *words
 		strncat(known, words[i], sizeof(known) - strlen(known) - 1);
 	}
 	return refuse(reterr, "--%s cannot be '%s'; it is one of: %s", option, word, known);
+}
+
+/* Turn something on or off. */
+static int turn(const char *option, const char *word, bool *ret, struct options_error *reterr)
+{
+	unsigned int choice;
+	int r;
+
+	r = choose(option, word, switch_words, ARRAY_LENGTH(switch_words), &choice, reterr);
+	if (r == 0)
+		*ret = choice;
+	return r;
 }
 
 static int check_format(const char *format, struct options_error *reterr)
@@ -301,10 +316,10 @@ static int apply(int option, const char *argument, struct options *options,
 	case OPTION_CACHE_SIZE:
 		return apply_cache(option, argument, options, reterr);
 	case OPTION_DISCARD:
-		r = choose("discard", argument, switch_words, ARRAY_LENGTH(switch_words), &choice,
-			   reterr);
-		if (r == 0)
-			options->discard = choice;
+		r = turn("discard", argument, &options->discard, reterr);
+		break;
+	case OPTION_SANDBOX:
+		r = turn("sandbox", argument, &options->sandbox, reterr);
 		break;
 	case OPTION_JSON:
 		options->json = true;
@@ -399,7 +414,7 @@ static int check_files(const struct options *options, struct options_error *rete
 
 int options_parse(int argc, char **argv, struct options *ret, struct options_error *reterr)
 {
-	struct options options = { .action = ACTION_EXPORT, .discard = true };
+	struct options options = { .action = ACTION_EXPORT, .discard = true, .sandbox = true };
 	int option, r;
 
 	opterr = 0;

@@ -49,6 +49,7 @@ struct options {
 	bool daemonize;
 	bool growable;
 	bool discard; /* give freed clusters back to the host */
+	bool sandbox; /* give up what serving does not need */
 	bool json;
 	bool verbose;
 	enum allow_other allow_other;

@@ -23,6 +23,7 @@ struct server {
 	struct session *session;
 	int channel;
 	const char *description;
+	bool sandbox;
 	atomic_uint wanted; /* enum correction, which workers have asked for */
 	int wanted_fd;      /* readable while there are */
 	bool correcting;    /* one at a time */
@@ -173,16 +174,17 @@ static int start(struct server *server)
 	inode->take_error = want_error;
 	inode->userdata = server;
 	r = introduce(server);
-	return r < 0 ? r : session_start(server->session);
+	return r < 0 ? r : session_start(server->session, server->sandbox);
 }
 
-int serve(struct session *session, int channel, const char *description)
+int serve(struct session *session, int channel, const char *description, bool sandbox)
 {
 	_cleanup_close_ int wanted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct server server = {
 		.session = session,
 		.channel = channel,
 		.description = description,
+		.sandbox = sandbox,
 		.wanted = CORRECT_SIZE | CORRECT_TIMES,
 		.wanted_fd = wanted_fd,
 	};

@@ -9,8 +9,8 @@
 
 /*
  * Serve @session, which is mounted, until it has ended, and finish it. @channel leads to the
- * supervisor, who is told @description once the export is usable.
+ * supervisor, who is told @description once the export is usable. See session_start() for @sandbox.
  *
  * Returns 0 after a clean end, otherwise a negative errno after an error was logged.
  */
-int serve(struct session *session, int channel, const char *description);
+int serve(struct session *session, int channel, const char *description, bool sandbox);

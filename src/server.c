@@ -102,7 +102,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 	if (r < 0)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else
-		r = serve(&session, start->channel, description);
+		r = serve(&session, start->channel, description, options->sandbox);
 	export_finish(&inode);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "operations.h"
+#include "sandbox.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -182,13 +183,23 @@ static unsigned int worker_count(void)
 	return processors < 2 ? 4 : processors > 4 ? 8 : (unsigned int)processors * 2;
 }
 
-int session_start(struct session *session)
+int session_start(struct session *session, bool sandbox)
 {
-	int r = workers_create(session->fuse, worker_count(), session->ended_fd, &session->workers);
+	const char *name = session->inode->name;
+	int r;
 
-	if (r == 0)
-		workers_release(session->workers);
-	return r;
+	r = workers_create(session->fuse, worker_count(), session->ended_fd, &session->workers);
+	if (r < 0)
+		return r;
+	if (sandbox)
+		sandbox_begin(name);
+	r = workers_start(session->workers);
+	if (r < 0)
+		return r;
+	if (sandbox)
+		sandbox_seal(name);
+	workers_release(session->workers);
+	return 0;
 }
 
 void session_stop(struct session *session)

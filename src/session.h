@@ -39,8 +39,11 @@ int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt
 int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
 		  const char *source, bool allow_other, struct imgfmt_error *reterr);
 
-/* Start serving, in threads of its own. */
-int session_start(struct session *session);
+/*
+ * Start serving, in threads of its own; if @sandbox, from the sandbox, which the process can leave
+ * no more.
+ */
+int session_start(struct session *session, bool sandbox);
 
 /*
  * Tell the threads to end though the mount is still there. May have to be called again, until

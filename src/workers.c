@@ -41,11 +41,12 @@ struct workers {
 	struct fuse_session *fuse;
 	int ended_fd;
 	pthread_mutex_t lock; /* protects what follows, up to result */
-	pthread_cond_t released_cond;
+	pthread_cond_t changed;
 	bool released;
+	unsigned int waiting; /* for that */
 	unsigned int running;
 	int result;           /* the first failure */
-	unsigned int created; /* of the list: threads that are to be joined */
+	unsigned int created; /* threads of the list that are to be joined */
 	unsigned int count;
 	struct worker list[];
 };
@@ -95,8 +96,10 @@ static int take_requests(struct worker *worker)
 static void wait_for_release(struct workers *workers)
 {
 	LOCKED(&workers->lock);
+	workers->waiting++;
+	pthread_cond_broadcast(&workers->changed);
 	while (!workers->released)
-		pthread_cond_wait(&workers->released_cond, &workers->lock);
+		pthread_cond_wait(&workers->changed, &workers->lock);
 }
 
 static bool is_last(struct workers *workers, int r)
@@ -161,24 +164,14 @@ static int open_device(struct fuse_session *fuse)
 	return fd < 0 ? -errno : fd;
 }
 
-static int create_worker(struct workers *workers, struct worker *worker)
+static int open_worker(struct workers *workers, struct worker *worker)
 {
-	int r;
-
 	worker->workers = workers;
 	worker->buffer = malloc(BUFFER_SIZE);
+	if (!worker->buffer)
+		return -ENOMEM;
 	worker->device = open_device(workers->fuse);
-	if (worker->buffer && worker->device >= 0) {
-		r = -pthread_create(&worker->thread, NULL, work, worker);
-		if (r == 0)
-			return 0;
-	} else {
-		r = worker->buffer ? worker->device : -ENOMEM;
-	}
-	if (worker->device >= 0)
-		close(worker->device);
-	free(worker->buffer);
-	return r;
+	return worker->device < 0 ? worker->device : 0;
 }
 
 static void ignore_signal(int signal)
@@ -186,24 +179,16 @@ static void ignore_signal(int signal)
 	(void)signal;
 }
 
-static int create_all(struct workers *workers)
+/* It must interrupt, so no SA_RESTART; and only those who take requests. */
+static void prepare_wake_signal(void)
 {
-	/* it must interrupt, so no SA_RESTART; and only those who take requests */
 	struct sigaction action = { .sa_handler = ignore_signal };
 	sigset_t wake;
-	int r;
 
 	sigaction(WAKE_SIGNAL, &action, NULL);
 	sigemptyset(&wake);
 	sigaddset(&wake, WAKE_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, &wake, NULL);
-	r = fuse_session_custom_io(workers->fuse, &device_io, fuse_session_fd(workers->fuse));
-	for (unsigned int i = 0; r == 0 && i < workers->count; i++) {
-		r = create_worker(workers, &workers->list[i]);
-		if (r == 0)
-			workers->created++;
-	}
-	return r;
 }
 
 int workers_create(struct fuse_session *fuse, unsigned int count, int ended_fd,
@@ -218,10 +203,13 @@ int workers_create(struct fuse_session *fuse, unsigned int count, int ended_fd,
 	workers->ended_fd = ended_fd;
 	workers->count = workers->running = count;
 	pthread_mutex_init(&workers->lock, NULL);
-	pthread_cond_init(&workers->released_cond, NULL);
-	r = create_all(workers);
+	pthread_cond_init(&workers->changed, NULL);
+	for (unsigned int i = 0; i < count; i++)
+		workers->list[i].device = -1;
+	r = fuse_session_custom_io(fuse, &device_io, fuse_session_fd(fuse));
+	for (unsigned int i = 0; r == 0 && i < count; i++)
+		r = open_worker(workers, &workers->list[i]);
 	if (r < 0) {
-		workers_stop(workers);
 		workers_destroy(workers);
 		return r;
 	}
@@ -229,11 +217,45 @@ int workers_create(struct fuse_session *fuse, unsigned int count, int ended_fd,
 	return 0;
 }
 
+static void wait_for_all(struct workers *workers)
+{
+	LOCKED(&workers->lock);
+	while (workers->waiting < workers->count)
+		pthread_cond_wait(&workers->changed, &workers->lock);
+}
+
+static void join_all(struct workers *workers)
+{
+	while (workers->created > 0)
+		pthread_join(workers->list[--workers->created].thread, NULL);
+}
+
+int workers_start(struct workers *workers)
+{
+	int r = 0;
+
+	prepare_wake_signal();
+	while (r == 0 && workers->created < workers->count) {
+		struct worker *worker = &workers->list[workers->created];
+
+		r = -pthread_create(&worker->thread, NULL, work, worker);
+		if (r == 0)
+			workers->created++;
+	}
+	if (r == 0) {
+		wait_for_all(workers);
+		return 0;
+	}
+	workers_stop(workers);
+	join_all(workers);
+	return r;
+}
+
 void workers_release(struct workers *workers)
 {
 	LOCKED(&workers->lock);
 	workers->released = true;
-	pthread_cond_broadcast(&workers->released_cond);
+	pthread_cond_broadcast(&workers->changed);
 }
 
 void workers_stop(struct workers *workers)
@@ -248,15 +270,14 @@ int workers_destroy(struct workers *workers)
 {
 	int r;
 
-	for (unsigned int i = 0; i < workers->created; i++) {
-		struct worker *worker = &workers->list[i];
-
-		pthread_join(worker->thread, NULL);
-		close(worker->device);
-		free(worker->buffer);
+	join_all(workers);
+	for (unsigned int i = 0; i < workers->count; i++) {
+		if (workers->list[i].device >= 0)
+			close(workers->list[i].device);
+		free(workers->list[i].buffer);
 	}
 	r = workers->result;
-	pthread_cond_destroy(&workers->released_cond);
+	pthread_cond_destroy(&workers->changed);
 	pthread_mutex_destroy(&workers->lock);
 	free(workers);
 	return r;

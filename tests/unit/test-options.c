@@ -65,6 +65,7 @@ static void test_defaults(void)
 	CHECK(!options.format && !options.pidfile && !options.unmount);
 	CHECK(!options.read_only && !options.daemonize && !options.growable && !options.verbose);
 	CHECK(options.discard);
+	CHECK(options.sandbox);
 	CHECK(options.allow_other == ALLOW_OTHER_AUTO);
 	CHECK(options.cache == CACHE_WRITEBACK);
 	CHECK(!options.snapshot && !options.data_file && !options.backing);
@@ -106,6 +107,8 @@ static void test_choices(void)
 	CHECK(accepted("--cache none x").cache == CACHE_NONE);
 	CHECK(!accepted("--discard=off x").discard);
 	CHECK(accepted("--discard=on x").discard);
+	CHECK(!accepted("--sandbox=off x").sandbox);
+	CHECK(accepted("--sandbox=on x").sandbox);
 	for (enum cache_mode mode = CACHE_WRITEBACK; mode <= CACHE_NONE; mode++) {
 		char line[64];
 
@@ -116,6 +119,7 @@ static void test_choices(void)
 		"--cache cannot be 'fast'; it is one of: writeback, writethrough, none");
 	refused("--allow-other=yes x", "one of: auto, on, off");
 	refused("--discard=1 x", "one of: off, on");
+	refused("--sandbox=auto x", "--sandbox cannot be 'auto'; it is one of: off, on");
 	refused("--format=cow x", "unknown format 'cow'; it is one of: ");
 	refused("-f '' x", "unknown format ''");
 }
