@@ -53,7 +53,7 @@ try_image() # IMAGE OPTION...
 	use_disk "$image"
 	kill -0 "$server" || fail "the server of $image has gone: $(cat said)"
 	expect_mounted "$image"
-	size_of "$image" >/dev/null
+	size_of "$image" >/dev/null || fail "the export of $image does not answer"
 	# That the image is not complete may be the answer.
 	"$IMGFUSE" --unmount "$image" >/dev/null 2>&1 || :
 	wait_for_exit "$server" || fail "the server of $image does not end"
