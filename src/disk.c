@@ -137,13 +137,17 @@ static int open_disk(struct disk *disk, const struct options *options, const cha
 static int open_as_can_be(struct disk *disk, const struct options *options, const char *passphrase,
 			  bool read_only, struct imgfmt_error *reterr)
 {
+	struct imgfmt_error why;
 	int r;
 
 	r = open_disk(disk, options, passphrase, read_only, reterr);
 	if (r != -EROFS || read_only)
 		return r;
-	log_warning("%s; exporting it read-only", reterr->text);
-	return open_disk(disk, options, passphrase, true, reterr);
+	why = *reterr;
+	r = open_disk(disk, options, passphrase, true, reterr);
+	if (r == 0)
+		log_warning("%s; exporting it read-only", why.text);
+	return r;
 }
 
 int disk_open(struct disk *disk, const struct options *options, bool read_only)

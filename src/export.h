@@ -45,6 +45,7 @@ struct export_inode {
 	pthread_rwlock_t resize; /* shared by who relies on the size, exclusive while it changes */
 	atomic_uint writers;     /* handles that are open for writing */
 	atomic_bool usable;      /* the first priming is over */
+	atomic_int lost;         /* -errno of a cached write, until somebody surely knows of it */
 	atomic_bool refused;     /* a cached write was, and the kernel may still remember that */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */

@@ -154,6 +154,18 @@ static int follow(const struct gate *gate, const struct imgfmt_reference *refere
 	return r;
 }
 
+/* What was given in the place of a reference cannot be opened: perhaps it is a slip of the pen. */
+static void explain(struct imgfmt_error *reterr, int r, const char *name, const char *why)
+{
+	size_t length = strcspn(name, ":/");
+
+	if (r == -ENOENT && name[length] == ':')
+		imgfmt_error_set(reterr, r, "%s: %s (and '%.*s' is no format that --help lists)",
+				 name, why, (int)length, name);
+	else
+		imgfmt_error_set(reterr, r, "%s: %s", name, why);
+}
+
 static int gate_open(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
 		     char **ret_path, struct imgfmt_error *reterr)
 {
@@ -168,7 +180,7 @@ static int gate_open(void *userdata, const struct imgfmt_reference *reference, i
 		path = strdup(instead);
 		r = path ? gate_open_file(path, flags, &why) : -ENOMEM;
 		if (r < 0)
-			imgfmt_error_set(reterr, r, "%s: %s", instead, why.text);
+			explain(reterr, r, instead, why.text);
 	} else {
 		r = follow(gate, reference, flags, &path, reterr);
 	}

@@ -88,7 +88,7 @@ static int info_verb(const struct options *options)
 static int unmount_verb(const struct options *options)
 {
 	struct imgfmt_error why;
-	int r = revert_export(options->unmount, &why);
+	int r = revert_export(options->unmount, options->lazy, &why);
 
 	if (r < 0)
 		log_error("%s: %s", options->unmount, why.text);

@@ -80,6 +80,7 @@ static bool parse_line(char *line, struct mount_entry *ret)
 	if (!options || sscanf(words[2], "%u:%u", &major, &minor) != 2)
 		return false;
 	*ret = (struct mount_entry){
+		.id = strtoul(words[0], NULL, 10),
 		.device = makedev(major, minor),
 		.user = option_number(options, "user_id="),
 		.group = option_number(options, "group_id="),

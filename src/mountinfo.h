@@ -13,6 +13,7 @@
 #define MOUNT_TYPE "fuse.imgfuse"
 
 struct mount_entry {
+	unsigned long id; /* the kernel's, which may be given again */
 	dev_t device;
 	uid_t user; /* who mounted it, and whom it lets in; for FUSE only */
 	gid_t group;

@@ -245,10 +245,17 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+	struct export_inode *inode = export_of(req);
+	int r;
+
 	(void)ino;
 	(void)datasync;
 	(void)fi;
-	reply_result(req, FLUSHING, imgfmt_flush(export_of(req)->image));
+	r = imgfmt_flush(inode->image);
+	/* before the kernel sends this it has told somebody of the writes that failed */
+	if (r == 0)
+		inode->lost = 0;
+	reply_result(req, FLUSHING, r);
 }
 
 /* ---- data ---- */
@@ -304,6 +311,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 		r = imgfmt_flush(inode->image);
 	if (r == -EPERM && fi->writepage)
 		export_note_refusal(inode);
+	else if (r < 0 && fi->writepage)
+		inode->lost = r;
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)

@@ -42,8 +42,9 @@ const char options_usage[] =
 	"                          read the passphrase of an encrypted IMAGE from FILE, or\n"
 	"                          from standard input if FILE is -\n"
 	"      --growable          let writes past the end grow the disk\n"
-	"      --allow-other=WHEN  let other users in: auto (where permitted; the default),\n"
-	"                          on, off\n"
+	"      --allow-other[=WHEN]\n"
+	"                          let other users in: auto (where permitted; the default),\n"
+	"                          on (also without WHEN), off\n"
 	"      --cache=MODE        writeback (the default), writethrough, none\n"
 	"      --cache-size=SIZE   memory for the tables of each image file, in bytes or with\n"
 	"                          K, M or G behind it (default: 32M)\n"
@@ -51,6 +52,7 @@ const char options_usage[] =
 	"      --sandbox=on|off    give up all rights that serving does not need (default: on)\n"
 	"  -u, --unmount PATH      end the export at PATH; returns when the image is final\n"
 	"                          and its locks are free\n"
+	"      --lazy              with --unmount: detach what is in use, and wait for its users\n"
 	"      --info              say what IMAGE is, without mounting; --json for machines\n"
 	"  -v, --verbose           say what was chosen\n"
 	"  -h, --help              print this text\n"
@@ -65,6 +67,7 @@ enum {
 	OPTION_SANDBOX,
 	OPTION_INFO,
 	OPTION_JSON,
+	OPTION_LAZY,
 	OPTION_SNAPSHOT,
 	OPTION_BACKING,
 	OPTION_DATA_FILE,
@@ -87,12 +90,13 @@ static const struct option long_options[] = {
 	{ "references", required_argument, NULL, OPTION_REFERENCES },
 	{ "passphrase-file", required_argument, NULL, OPTION_PASSPHRASE_FILE },
 	{ "growable", no_argument, NULL, OPTION_GROWABLE },
-	{ "allow-other", required_argument, NULL, OPTION_ALLOW_OTHER },
+	{ "allow-other", optional_argument, NULL, OPTION_ALLOW_OTHER },
 	{ "cache", required_argument, NULL, OPTION_CACHE },
 	{ "cache-size", required_argument, NULL, OPTION_CACHE_SIZE },
 	{ "discard", required_argument, NULL, OPTION_DISCARD },
 	{ "sandbox", required_argument, NULL, OPTION_SANDBOX },
-	{ "unmount", required_argument, NULL, 'u' },
+	{ "unmount", optional_argument, NULL, 'u' },
+	{ "lazy", no_argument, NULL, OPTION_LAZY },
 	{ "info", no_argument, NULL, OPTION_INFO },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -100,6 +104,9 @@ static const struct option long_options[] = {
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
+
+/* In the place of what --unmount takes, where that stands behind other options. */
+static const char unmount_first[] = "";
 
 /* In the order of their enums. */
 static const char *const allow_other_words[] = { "auto", "on", "off" };
@@ -298,7 +305,7 @@ static int apply(int option, const char *argument, struct options *options,
 		options->pidfile = argument;
 		break;
 	case 'u':
-		options->unmount = argument;
+		options->unmount = argument ? argument : unmount_first;
 		break;
 	case 'v':
 		options->verbose = true;
@@ -307,7 +314,7 @@ static int apply(int option, const char *argument, struct options *options,
 		options->growable = true;
 		break;
 	case OPTION_ALLOW_OTHER:
-		r = choose("allow-other", argument, allow_other_words,
+		r = choose("allow-other", argument ? argument : "on", allow_other_words,
 			   ARRAY_LENGTH(allow_other_words), &choice, reterr);
 		if (r == 0)
 			options->allow_other = (enum allow_other)choice;
@@ -323,6 +330,9 @@ static int apply(int option, const char *argument, struct options *options,
 		break;
 	case OPTION_JSON:
 		options->json = true;
+		break;
+	case OPTION_LAZY:
+		options->lazy = true;
 		break;
 	case OPTION_READY_FD:
 		return read_descriptor("ready-fd", argument, &options->ready_fd, reterr);
@@ -342,6 +352,11 @@ static int refuse_option(char **argv, int option, struct options_error *reterr)
 	if (optopt > 0 && optopt < 256 && strncmp(word, "--", 2) != 0) {
 		if (option == ':')
 			return refuse(reterr, "option '-%c' needs an argument", optopt);
+		if (optopt == 'o')
+			return refuse(
+				reterr,
+				"there is no '-o' as mount(8) has it; say --read-only for ro, "
+				"--allow-other for allow_other");
 		return refuse(reterr, "unknown option '-%c'", optopt);
 	}
 	if (option == ':')
@@ -354,6 +369,8 @@ static int refuse_option(char **argv, int option, struct options_error *reterr)
 /* Store what follows the options, and refuse what does not go together. */
 static int finish(int count, char **words, struct options *options, struct options_error *reterr)
 {
+	if (options->unmount == unmount_first)
+		options->unmount = count > 0 ? (count--, *words++) : "";
 	if (options->unmount) {
 		if (options->action == ACTION_INFO || options->json)
 			return refuse(reterr, "--unmount and --info do not go together");
@@ -361,10 +378,12 @@ static int finish(int count, char **words, struct options *options, struct optio
 			return refuse(reterr, "--unmount takes one PATH, '%s' is too much",
 				      words[0]);
 		if (!*options->unmount)
-			return refuse(reterr, "--unmount needs a PATH that is not empty");
+			return refuse(reterr, "--unmount needs a PATH");
 		options->action = ACTION_UNMOUNT;
 		return 0;
 	}
+	if (options->lazy)
+		return refuse(reterr, "--lazy goes with --unmount");
 	if (count == 0)
 		return refuse(reterr, "which IMAGE?");
 	for (int i = 0; i < count; i++)
@@ -375,6 +394,13 @@ static int finish(int count, char **words, struct options *options, struct optio
 	if (options->action == ACTION_INFO) {
 		if (count > 1)
 			return refuse(reterr, "--info takes one IMAGE, '%s' is too much", words[1]);
+		if (options->daemonize || options->pidfile || options->ready_fd ||
+		    options->watch_fd)
+			return refuse(reterr, "--info mounts nothing: --%s does not go with it",
+				      options->daemonize ? "daemonize" :
+				      options->pidfile   ? "pidfile" :
+				      options->ready_fd  ? "ready-fd" :
+							   "watch-fd");
 		return 0;
 	}
 	if (count > 2)
@@ -419,7 +445,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct options_err
 
 	opterr = 0;
 	optind = 0; /* start afresh */
-	while ((option = getopt_long(argc, argv, ":f:rdp:u:vhV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":f:rdp:u::vhV", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'h':
 		case 'V':

@@ -34,6 +34,7 @@ struct options {
 	enum action action;
 	const char *image;           /* for ACTION_EXPORT and ACTION_INFO */
 	const char *mountpoint;      /* the image itself unless stated */
+	bool lazy;                   /* unmount what is in use, and wait for its end */
 	const char *unmount;         /* for ACTION_UNMOUNT */
 	const char *format;          /* NULL: detect it */
 	const char *pidfile;         /* or NULL */

@@ -6,10 +6,12 @@
 
 #include "cleanup.h"
 #include "identity.h"
+#include "inherited.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "outcome.h"
 #include "unmount.h"
+#include "users.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,6 +144,11 @@ static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_
 		return imgfmt_error_set(reterr, -EINVAL,
 					"is not an export of imgfuse but a mount of type %s",
 					ret->type);
+	if (geteuid() != 0 && geteuid() != ret->user)
+		return imgfmt_error_set(reterr, -EPERM,
+					"is an export of the user with the id %u; only he and root "
+					"can end it",
+					(unsigned int)ret->user);
 	return 0;
 }
 
@@ -160,11 +167,11 @@ static int unmount_patiently(const char *path, struct imgfmt_error *reterr)
 	return r;
 }
 
-/* Wait until a process has ended. */
-static int wait_for_end(int pidfd, const char *path, struct imgfmt_error *reterr)
+/* Wait until a process has ended, and say that one does after @patience ms, unless that is -1. */
+static int wait_for_end(int pidfd, int patience, const char *path, struct imgfmt_error *reterr)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
-	int timeout = SERVER_TIMEOUT;
+	int timeout = patience;
 
 	while (pidfd >= 0) {
 		int r = poll(&ended, 1, timeout);
@@ -183,15 +190,15 @@ static int wait_for_end(int pidfd, const char *path, struct imgfmt_error *reterr
 	return 0;
 }
 
-static int wait_for_ending(const struct ending *ending, const char *path,
+static int wait_for_ending(const struct ending *ending, int patience, const char *path,
 			   struct imgfmt_error *reterr)
 {
 	struct outcome outcome;
 	int r;
 
-	r = wait_for_end(ending->server, path, reterr);
+	r = wait_for_end(ending->server, patience, path, reterr);
 	if (r == 0)
-		r = wait_for_end(ending->supervisor, path, reterr);
+		r = wait_for_end(ending->supervisor, patience, path, reterr);
 	if (r < 0)
 		return r;
 	if (ending->outcome_fd < 0 || outcome_read(ending->outcome_fd, &outcome) < 0)
@@ -204,16 +211,45 @@ static int wait_for_ending(const struct ending *ending, const char *path,
 				log_printable(outcome.text));
 }
 
-int revert_export(const char *path, struct imgfmt_error *reterr)
+/* Unmount what somebody uses, or say who does. */
+static int unmount_busy(const struct mount_entry *entry, bool lazy, struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int fd = -1;
+	char users[256];
+
+	users_describe(entry, users, sizeof(users));
+	if (!lazy)
+		return imgfmt_error_set(
+			reterr, -EBUSY,
+			"is in use%s%s; close what uses it and try again, or detach "
+			"it with --lazy",
+			*users ? " by " : "", users);
+	/* as a plain unmount would have; a detached one is written back when it is closed */
+	fd = open(entry->target, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0) {
+		syncfs(fd);
+		close(steal_fd(&fd));
+	}
+	log_warning("%s: detached; waiting for who uses it%s%s", entry->target, *users ? ": " : "",
+		    users);
+	return unmount_path(entry->target, true, reterr);
+}
+
+int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	CLEANUP(ending_finish) struct ending ending = { -1, -1, -1 };
+	struct inherited inherited;
+	bool was_busy;
 	struct stat st;
 	int r;
 
 	r = find_export(path, &entry, reterr);
 	if (r < 0)
 		return r;
+	/* we may have the export open ourselves, from a caller who has */
+	if (inherited_note(&inherited) == 0)
+		inherited_close(&inherited, NULL, 0);
 	if (stat(entry.target, &st) < 0 && errno == ENOTCONN)
 		return remove_dead(&entry, reterr);
 	r = open_ending(&entry, &ending);
@@ -224,8 +260,9 @@ int revert_export(const char *path, struct imgfmt_error *reterr)
 			reterr, r, "cannot ask its server who it is (%s); only its user can end it",
 			strerror(-r));
 	r = unmount_patiently(entry.target, reterr);
-	if (r == -EBUSY)
-		return imgfmt_error_set(reterr, r, "is in use; close what uses it and try again");
+	was_busy = r == -EBUSY;
+	if (was_busy)
+		r = unmount_busy(&entry, lazy, reterr);
 	if (r < 0)
 		return r;
 	if (ending.server < 0)
@@ -233,5 +270,5 @@ int revert_export(const char *path, struct imgfmt_error *reterr)
 			reterr, -ESRCH,
 			"unmounted, but its server runs in another PID namespace, where "
 			"its end cannot be waited for");
-	return wait_for_ending(&ending, entry.target, reterr);
+	return wait_for_ending(&ending, was_busy ? -1 : SERVER_TIMEOUT, entry.target, reterr);
 }

@@ -100,6 +100,10 @@ static void test_choices(void)
 	refused("--watch-fd=3x x", "--watch-fd cannot be '3x'");
 	refused("--watch-fd=-3 x", "--watch-fd cannot be '-3'");
 	refused("--watch-fd=99999999999 x", "--watch-fd cannot be");
+	CHECK(accepted("--allow-other x").allow_other == ALLOW_OTHER_ON);
+	refused("-o ro x", "there is no '-o' as mount(8) has it; say --read-only");
+	refused("--info -d x", "--info mounts nothing: --daemonize does not go with it");
+	refused("--info -p f x", "--info mounts nothing: --pidfile");
 	CHECK(accepted("--allow-other=on x").allow_other == ALLOW_OTHER_ON);
 	CHECK(accepted("--allow-other=off x").allow_other == ALLOW_OTHER_OFF);
 	CHECK(accepted("--allow-other=auto x").allow_other == ALLOW_OTHER_AUTO);
@@ -201,7 +205,13 @@ static void test_refusals(void)
 	refused("--json a", "--json goes with --info");
 	refused("-u a b", "--unmount takes one PATH, 'b' is too much");
 	refused("-u a --info", "do not go together");
-	refused("-u ''", "not empty");
+	refused("-u ''", "--unmount needs a PATH");
+	refused("-u", "--unmount needs a PATH");
+	refused("-u --lazy", "--unmount needs a PATH");
+	refused("--lazy x", "--lazy goes with --unmount");
+	CHECK(accepted("-u --lazy path").lazy);
+	CHECK(strcmp(accepted("-u --lazy path").unmount, "path") == 0);
+	CHECK(strcmp(accepted("-upath").unmount, "path") == 0);
 	refused("-p '' x", "--pidfile needs a FILE");
 	refused("--growable -r x", "--growable and --read-only do not go together");
 	refused("-x x", "unknown option '-x'");
