@@ -172,3 +172,6 @@ for power in 30, 35, 40, 44:
             f"{verb}-{human(1 << power).replace(' ', '')}",
             f"4 KiB {verb}s, O_DIRECT, {human(1 << power)} of which 1 % is allocated, anywhere",
             image, "us", scattered(writes)))
+
+WORKLOADS.append(Workload("ready-16TiB", "start to usable mount of the same disk", image, "ms", ready,
+                          servers=True))
