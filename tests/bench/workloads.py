@@ -59,7 +59,8 @@ def fio(kind, field, *options):
     """Measures with fio, which knows the size as SIZE and how long to run as SECONDS."""
     def measure(bench, export):
         words = [word.format(SIZE=bench.size, SECONDS=bench.seconds,
-                             PART=bench.size // 16, SOME=bench.size // 4)
+                             PART=bench.size // 16, SOME=bench.size // 4,
+                             FEW=bench.size // 64)
                  for word in options]
         out = run("fio", "--name=bench", f"--filename={export.path}", "--output-format=json",
                   "--allow_file_create=0", "--group_reporting", "--thread", "--ioengine=psync",
@@ -141,7 +142,7 @@ WORKLOADS = [
              fio("read", "iops", *READ_4K, *REPEATED, SIXTEEN, "--direct=1")),
     Workload("randwrite1", "4 KiB random writes over data, fsync", "full", "IOPS", overwrite),
     Workload("randwrite16", "the same, 16 at once", "full", "IOPS",
-             fio("write", "iops", *WRITE_4K, SIXTEEN, "--io_size={PART}")),
+             fio("write", "iops", *WRITE_4K, SIXTEEN, "--io_size={FEW}")),
     Workload("allocseq", "1 MiB writes into an empty image, fsync", "empty", "MiB/s",
              fio("write", "bw_bytes", "--rw=write", "--bs=1m", "--end_fsync=1", WHOLE), True),
     Workload("allocseq4k", "the same, 4 KiB at a time", "empty", "MiB/s",
