@@ -20,22 +20,28 @@ fill_and_go_on() # CACHE
 	dd if=news of=mountpoint bs=1M seek=4 conv=notrunc,fsync status=none
 	dd if=news of=wanted bs=1M seek=4 conv=notrunc status=none
 
-	# More than there is room for.
+	# More than there is room for. What is acknowledged is there, also behind what is refused.
 	python3 - <<'END'
 import errno, os
-fd = os.open("mountpoint", os.O_RDWR)
-refused = None
-try:
-    for at in range(16 << 20, 60 << 20, 1 << 20):
-        os.pwrite(fd, b"y" * (1 << 20), at)
-    os.fsync(fd)
-except OSError as error:
-    refused = error.errno
-assert refused in (errno.ENOSPC, errno.EIO), refused
-try:
-    os.close(fd)
-except OSError:
-    pass
+refused = set()
+wanted = os.open("wanted", os.O_RDWR)
+for at in range(16 << 20, 60 << 20, 1 << 20):
+    data = bytes([at >> 20]) * (1 << 20)
+    fd = os.open("mountpoint", os.O_RDWR)
+    try:
+        done = os.pwrite(fd, data, at)
+        os.fsync(fd)
+        os.pwrite(wanted, data[:done], at)
+    except OSError as error:
+        refused.add(error.errno)
+        # Any part of it may be there.
+        with open("unknown", "a") as f:
+            f.write(f"{at}\n")
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+assert refused and refused <= {errno.ENOSPC, errno.EIO}, refused
 END
 	cmp <(dd if=mountpoint bs=1M skip=4 count=4 status=none) news
 	# The first to sync after a refused write may be told of it once more.
@@ -44,14 +50,21 @@ END
 	rm small/ballast
 	dd if=news of=mountpoint bs=1M seek=8 conv=notrunc,fsync status=none
 	dd if=news of=wanted bs=1M seek=8 conv=notrunc status=none
-	# Of what was refused any part may be there: make it known.
-	fallocate --zero-range -o 16M -l 44M mountpoint
+	python3 - <<'END'
+wanted = open("wanted", "r+b")
+for line in open("unknown"):
+    wanted.seek(int(line))
+    wanted.write(bytes(1 << 20))
+END
+	while read -r at; do
+		fallocate --zero-range -o "$at" -l 1M mountpoint
+	done <unknown
 	sync mountpoint
 	cmp mountpoint wanted
 	stop_export INT
 	expect_clean_check small/disk.qcow2
 	expect_content small/disk.qcow2 wanted
-	rm small/disk.qcow2 wanted
+	rm small/disk.qcow2 wanted unknown
 }
 
 mkdir small

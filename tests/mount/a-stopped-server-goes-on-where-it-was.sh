@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A laptop's day: the server is stopped in the middle of writes, and goes on later; it is stopped
-# and then unmounted, which waits for it. Nothing is lost.
+# A laptop's day: the server is stopped in the middle of writes, and goes on later; it is unmounted
+# while it is stopped. Nothing is lost.
 . "$(dirname "$0")/lib.sh"
 
 # Stop or continue the server, and all processes that it has started.
@@ -24,64 +24,91 @@ END
 	done
 }
 
-# Wait until a process sleeps; those that we ask for do so only when they wait for the server.
-wait_until_blocked()
+# Wait until a process is in one of some states. D: it waits for the server to write. S: so does one
+# that does not sleep for any other reason.
+wait_for_state() # PID STATES
 {
 	local state
 
 	while state=$(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null); do
-		[[ $state != [SD] ]] || return 0
+		[[ $state != ["$2"] ]] || return 0
 		[ "$state" != Z ] || break
 	done
-	fail "$2 did not wait for the server"
+	signal_all CONT
+	fail "did not wait for the server"
 }
 
-unmount()
-{
-	if [ "$(id -u)" -eq 0 ]; then
-		exec umount "$1"
-	else
-		exec fusermount3 -u "$1"
-	fi
-}
-
-make_disk
+make_disk -c
 cp plain.raw wanted
 pattern news $((6 << 20)) news
 start_export disk.qcow2
 
 dd if=news of=wanted bs=64k seek=40 conv=notrunc status=none
-dd if=news of=disk.qcow2 bs=64k seek=40 conv=notrunc,fsync oflag=sync status=none &
+cat >writer.py <<'END'
+import os
+news = open("news", "rb").read()
+fd = os.open("disk.qcow2", os.O_RDWR | os.O_SYNC)
+open("ready", "w").close()
+while not os.path.exists("enough"):
+    for at in range(0, len(news), 65536):
+        os.pwrite(fd, news[at:at + 65536], 40 * 65536 + at)
+os.close(fd)
+END
+mkfifo ready
+python3 writer.py &
 writer=$!
-# In the middle: something has arrived, and something has not.
-while ! cmp -s -n 65536 <(tail -c +$((40 * 65536 + 1)) disk.qcow2) news; do
-	kill -0 $writer || fail "the writer has ended"
-done
+: <ready
 signal_all STOP
-wait_until_blocked $writer "dd"
+wait_for_state $writer SD
+: >enough
 signal_all CONT
-wait $writer || fail "dd ended with $?"
+wait $writer || fail "the writer ended with $?"
 cmp disk.qcow2 wanted
 
-# Pages that are dirty when the server is stopped and unmounted.
-python3 - <<'END'
-import mmap, os, random
-for name, given in (("wanted", False), ("disk.qcow2", True)):
-    fd = os.open(name, os.O_RDWR)
-    pages = mmap.mmap(fd, 16 << 20)
-    os.close(fd)
-    rng = random.Random(1)
-    for _ in range(500):
-        at = rng.randrange(0, 16 << 20)
-        pages[at:at + 1] = b"x"
-    # Not synced: it is the kernel's to bring there.
-END
+# Who wants to end it waits.
 signal_all STOP
-unmount disk.qcow2 &
-unmounting=$!
-wait_until_blocked $unmounting "unmounting"
+"$IMGFUSE" -u disk.qcow2 &
+ending=$!
+wait_for_state $ending SD
+is_mounted disk.qcow2 || fail "it is not mounted any more"
 signal_all CONT
-wait $unmounting || fail "unmounting ended with $?"
+wait $ending || fail "imgfuse -u ended with $?"
+expect_server_exit 0
+expect_clean_check disk.qcow2
+expect_content disk.qcow2 wanted
+
+# It is detached while pages of a mapping are still on their way to it.
+start_export disk.qcow2
+mkfifo go
+cat >holder.py <<'END'
+import mmap, os, random
+fd = os.open("disk.qcow2", os.O_RDWR)
+pages = mmap.mmap(fd, 16 << 20)
+os.close(fd)
+places = [random.Random(i).randrange(0, 16 << 20) for i in range(500)]
+sum(pages[at] for at in places)  # all of them are there
+open("ready", "w").close()
+open("go").close()
+wanted = open("wanted", "r+b")
+for at in places:
+    pages[at:at + 1] = b"x"
+    wanted.seek(at)
+    wanted.write(b"x")
+wanted.close()
+END
+python3 holder.py &
+holder=$!
+: <ready
+signal_all STOP
+: >go
+wait_for_state $holder D
+if [ "$(id -u)" -eq 0 ]; then
+	umount -l disk.qcow2
+else
+	fusermount3 -uz disk.qcow2
+fi
+signal_all CONT
+wait $holder || fail "the holder of the mapping ended with $?"
 expect_server_exit 0
 expect_not_mounted disk.qcow2
 expect_equal "the format" "$(format_of disk.qcow2)" qcow2
