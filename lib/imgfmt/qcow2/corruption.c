@@ -59,6 +59,9 @@ void qcow2_check_end(struct qcow2 *q, enum qcow2_which_file which, uint64_t host
 	uint64_t *end = which == QCOW2_DATA_FILE ? &q->data_end : &q->file_end;
 	uint64_t last = host_offset + offset_of(geometry, clusters - 1);
 
+	/* Entries may be left behind the end of the disk, which nobody reads. */
+	if (guest_offset >= q->image->size)
+		return;
 	/* Nobody else makes it shorter meanwhile, so it need not be asked again. */
 	if (last < *end || q->cut_short || hostfile_size(file, end) < 0 || last < *end)
 		return;
