@@ -233,6 +233,30 @@ static int open_data_file(struct imgfmt_image *image, const struct imgfmt_open_o
 	return r < 0 ? r : open_file(image, fd, path, &self, &image->data_file, reterr);
 }
 
+/*
+ * The user knows the image on top: say how one comes from there to what is wrong. Where that is too
+ * long its middle is left out, never what is wrong.
+ */
+static int add_to_way(const struct imgfmt_image *image, int r, const struct imgfmt_error *why,
+		      struct imgfmt_error *reterr)
+{
+	static const char arrow[] = " -> ", gap[] = "... -> ";
+	const char *rest = why->text, *left_out = "";
+
+	while (strlen(image->path) + strlen(arrow) + strlen(left_out) + strlen(rest) >=
+	       sizeof(reterr->text)) {
+		const char *next = strstr(rest, arrow);
+
+		if (!next)
+			break;
+		left_out = gap;
+		rest = next + strlen(arrow);
+		if (strncmp(rest, gap, strlen(gap)) == 0)
+			rest += strlen(gap);
+	}
+	return imgfmt_error_set(reterr, r, "%s%s%s%s", image->path, arrow, left_out, rest);
+}
+
 /* Open what backing_name names. */
 static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_options *options,
 			const struct ancestor *above, struct imgfmt_error *reterr)
@@ -264,8 +288,7 @@ static int open_backing(struct imgfmt_image *image, const struct imgfmt_open_opt
 	below.snapshot = NULL;
 	below.read_only = true;
 	r = open_image(fd, &below, &self, &image->backing, &error);
-	/* The user knows the image on top: say how one comes from there to what is wrong. */
-	return r < 0 ? imgfmt_error_set(reterr, r, "%s -> %.400s", image->path, error.text) : 0;
+	return r < 0 ? add_to_way(image, r, &error, reterr) : 0;
 }
 
 static int open_image(int fd, const struct imgfmt_open_options *options,
