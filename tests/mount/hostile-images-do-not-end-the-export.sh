@@ -63,10 +63,12 @@ try_image() # IMAGE OPTION...
 
 exported=0
 for image in *.qcow2; do
-	cp "$image" "copy-of-$image"
-	! try_image "$image" || exported=$((exported + 1))
-	mv "copy-of-$image" "$image"
-	try_image "$image" --read-only || :
+	if try_image "$image"; then
+		exported=$((exported + 1))
+	else
+		# What cannot be repaired may still be looked at.
+		try_image "$image" --read-only || :
+	fi
 done
 echo "$exported of them were exported for writing"
 [ "$exported" -gt 20 ]
