@@ -20,6 +20,8 @@ for each in found:
 print(*found)
 END
 	); do
+		# What is stopped when the test ends must go on, or nothing can be cleaned up.
+		[ "$pid" = "$server" ] || processes+=("$pid")
 		kill -s "$1" "$pid"
 	done
 }
