@@ -44,10 +44,15 @@ qemu-img convert -f raw -O qcow2 base.raw base.qcow2
 for options in compat=0.10 compat=0.10,cluster_size=512 compat=1.1,cluster_size=2M \
 	compat=1.1,refcount_bits=64 compat=1.1,refcount_bits=2,cluster_size=4k \
 	compat=1.1,lazy_refcounts=on compat=1.1,extended_l2=on compat=1.1,compression_type=zstd \
-	compat=1.1,preallocation=metadata compat=1.1,data_file=data.raw; do
+	compat=1.1,preallocation=metadata compat=1.1,preallocation=full compressed compressed,zstd \
+	compat=1.1,data_file=data.raw compat=1.1,data_file=data.raw,data_file_raw=on; do
 	rm -f disk.qcow2 data.raw
 	cp base.raw content
-	qemu-img convert -f raw -O qcow2 -o "$options" base.raw disk.qcow2
+	case $options in
+	compressed) qemu-img convert -c -f raw -O qcow2 base.raw disk.qcow2 ;;
+	compressed,zstd) qemu-img convert -c -f raw -O qcow2 -o compression_type=zstd base.raw disk.qcow2 ;;
+	*) qemu-img convert -f raw -O qcow2 -o "$options" base.raw disk.qcow2 ;;
+	esac
 	export_and_change disk.qcow2 "$options"
 	qemu-img convert -O raw disk.qcow2 seen
 	cmp seen content
@@ -55,6 +60,7 @@ for options in compat=0.10 compat=0.10,cluster_size=512 compat=1.1,cluster_size=
 	truncate -s 8M content
 	export_and_change disk.qcow2 "resized $options"
 	case $options in
+	*data_file_raw*) cmp -n "$(size_of content)" data.raw content && continue ;;
 	*data_file*) continue ;; # no internal snapshots, no amending
 	esac
 	cp content before
@@ -68,7 +74,11 @@ for options in compat=0.10 compat=0.10,cluster_size=512 compat=1.1,cluster_size=
 	qemu-img snapshot -d one disk.qcow2
 	expect_clean_check disk.qcow2
 	expect_content disk.qcow2 content
-	[[ $options != *compat=0.10* ]] || qemu-img amend -f qcow2 -o compat=1.1 disk.qcow2
+	if [[ $options = *compat=0.10* ]]; then
+		qemu-img amend -f qcow2 -o compat=1.1 disk.qcow2
+	else
+		qemu-img amend -f qcow2 -o lazy_refcounts=on disk.qcow2
+	fi
 	export_and_change disk.qcow2 "in the end $options"
 done
 
@@ -87,3 +97,13 @@ for options in compat=0.10 compat=1.1 compat=1.1,extended_l2=on; do
 	expect_content lower.qcow2 content
 	rm overlay.qcow2
 done
+
+# QCOW version 1 is never written.
+qemu-img convert -f raw -O qcow base.raw disk.qcow
+cp disk.qcow before
+start_export disk.qcow
+wait_for_log "disk.qcow: .*read-only"
+cmp disk.qcow base.raw
+expect_some_failure dd if=/dev/zero of=disk.qcow count=1 conv=notrunc status=none
+stop_export INT
+cmp disk.qcow before
