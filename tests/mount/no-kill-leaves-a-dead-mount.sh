@@ -3,7 +3,7 @@
 #
 # Whichever of its processes is killed, and at whatever moment of the beginning: the export ends
 # without help, with nothing mounted, no pid file, no process, and nobody waits for ever. Without
-# the helper it goes on.
+# the helper it goes on, and also without the supervisor and the helper, until somebody unmounts.
 . "$(dirname "$0")/lib.sh"
 
 make_disk
@@ -40,7 +40,7 @@ def wait_for_mount(mounts, process):
         assert process.poll() is None, "the export ended by itself"
 
 for attempt in range(int(sys.argv[3])):
-    victim = random.choice(["supervisor", "server", "helper", "two"])
+    victim = random.choice(["supervisor", "server", "helper", "two", "all but the server"])
     supervisor = subprocess.Popen([program, "-p", "pidfile", "disk.qcow2", "mountpoint"],
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
@@ -58,6 +58,21 @@ for attempt in range(int(sys.argv[3])):
             os.kill(server[0], signal.SIGKILL)
         if victim in ("supervisor", "two"):
             supervisor.kill()
+        if victim == "all but the server":
+            # At once: else the helper unmounts, or is replaced.
+            pids = [supervisor.pid, *([helper[0]] if helper else [])]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    os.kill(pid, number)
+            supervisor.wait()
+            if attempt % 2:
+                subprocess.run(["dd", "if=mountpoint", "of=/dev/null", "count=1"], check=True,
+                               stderr=subprocess.DEVNULL)
+            if is_mounted(mounts):
+                subprocess.run(["fusermount3", "-uz", target], check=False,
+                               stderr=subprocess.DEVNULL)
+            if os.path.exists("pidfile"):
+                os.unlink("pidfile")
         if victim == "helper":
             if helper:
                 os.kill(helper[0], signal.SIGKILL)
