@@ -12,6 +12,7 @@
 #include "array.h"
 #include "lock.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -90,6 +91,16 @@ static int lower(struct qcow2 *q, struct run run)
 	return qcow2_lower_refcounts(q, run);
 }
 
+/* The host has failed: a later flush may do it. What the image itself forbids is leaked. */
+static int keep_for_later(struct qcow2 *q, struct run run, int r)
+{
+	LOCKED(&q->meta);
+
+	if (r != -EUCLEAN)
+		qcow2_unlink(q, run);
+	return r;
+}
+
 /*
  * Lower the refcounts of a run. A cluster with refcount 1 is ours alone until that is lowered, so
  * the host's space of it can be given back without meta.
@@ -103,7 +114,7 @@ static int recycle_run(struct qcow2 *q, struct run run)
 
 		r = count_sole(q, run, &sole);
 		if (r < 0)
-			return r;
+			return keep_for_later(q, run, r);
 		if (sole > 0) {
 			part.count = sole;
 			if (!q->image->keep_space)
@@ -112,7 +123,7 @@ static int recycle_run(struct qcow2 *q, struct run run)
 		}
 		r = lower(q, part);
 		if (r < 0)
-			return r;
+			return keep_for_later(q, run, r);
 		run.first += part.count;
 		run.count -= part.count;
 	}
@@ -133,7 +144,6 @@ int qcow2_recycle(struct qcow2 *q)
 	for (size_t i = 0; i < freed->count; i++) {
 		int r = recycle_run(q, freed->runs[i]);
 
-		/* The rest of the run is leaked; what can be freed is. */
 		if (r < 0 && first_error == 0)
 			first_error = r;
 	}

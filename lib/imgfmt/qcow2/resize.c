@@ -101,7 +101,13 @@ static int grow_l1(struct qcow2 *q, uint64_t entries)
 		qcow2_take_back(q, run);
 		return r;
 	}
-	return switch_l1(q, entries, offset_of(&q->geometry, run.first));
+	r = switch_l1(q, entries, offset_of(&q->geometry, run.first));
+	if (r < 0) {
+		LOCKED(&q->meta);
+		/* If a sync has failed the header may name it: then no flush ever lets go of it. */
+		qcow2_unlink(q, run);
+	}
+	return r;
 }
 
 static int start_writing(struct qcow2 *q)
