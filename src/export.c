@@ -292,6 +292,12 @@ int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, u
 	bool data;
 	int r;
 
+	/*
+	 * An end that only the kernel's cache has so far is not known here. Told this, the kernel answers
+	 * by itself from then on: all is data, up to the size that it knows.
+	 */
+	if (inode->growable && inode->cache == CACHE_WRITEBACK)
+		return -ENOSYS;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return -EINVAL;
 	if (guest_offset >= size)

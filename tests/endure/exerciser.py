@@ -40,7 +40,6 @@ class Exerciser:
             pass
         self.resizable = kind != "snapshot"
         self.mapping = None
-        self.grown = False  # and perhaps only the kernel knows
         self.done = []
         self.start()
 
@@ -163,7 +162,6 @@ class Exerciser:
         if os.pwrite(self.fd, data, start) != length:
             raise Wrong(f"append {start}+{length}: not all")
         self.disk[start:] = data
-        self.grown = True
         self.map()
 
     def sync(self):
@@ -182,9 +180,6 @@ class Exerciser:
     def seek(self):
         """Where a hole is found there are zeroes. A reader is asked: for a writer all is data."""
         start = self.rng.randrange(len(self.disk))
-        if self.grown:
-            os.fsync(self.fd)  # see the known limits in HACKING.md
-            self.grown = False
         fd = os.open(self.mountpoint, os.O_RDONLY)
         try:
             data = os.lseek(fd, start, os.SEEK_DATA)
