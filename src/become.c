@@ -49,20 +49,17 @@ int identity_become(struct identity_change *change, uid_t user, gid_t group)
 	if (r < 0)
 		return r;
 	r = take_groups(user, group);
-	if (r == 0) {
-		/* these return what was before, and say nothing of failing: ask again to know */
-		change->gid = (gid_t)setfsgid(primary);
-		change->uid = (uid_t)setfsuid(user);
-		if ((uid_t)setfsuid((uid_t)-1) == user && (gid_t)setfsgid((gid_t)-1) == primary)
-			return 0;
-		r = -EPERM;
-		setfsuid(change->uid);
-		setfsgid(change->gid);
+	if (r < 0) {
+		free(change->groups);
+		return r;
 	}
-	if (setgroups((size_t)change->group_count, change->groups) < 0)
-		abort();
-	free(change->groups);
-	return r;
+	/* these return what was before, and say nothing of failing: ask again to know */
+	change->gid = (gid_t)setfsgid(primary);
+	change->uid = (uid_t)setfsuid(user);
+	if ((uid_t)setfsuid((uid_t)-1) == user && (gid_t)setfsgid((gid_t)-1) == primary)
+		return 0;
+	identity_revert(change);
+	return -EPERM;
 }
 
 void identity_revert(struct identity_change *change)

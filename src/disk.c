@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "gate.h"
 #include "log.h"
+#include "mountinfo.h"
 #include "passphrase.h"
 
 #include <errno.h>
@@ -127,6 +128,11 @@ static int open_disk(struct disk *disk, const struct options *options, const cha
 		r = -errno;
 		return imgfmt_error_set(reterr, r, "%s: %s", options->image, strerror(-r));
 	}
+	/* Another imgfuse may have mounted over it since its path was looked at. */
+	if (mountinfo_is_export(disk->stat.st_dev))
+		return imgfmt_error_set(reterr, -EEXIST,
+					"%s: is an export of imgfuse: it is shown as raw already",
+					options->image);
 	r = open_image(disk, options, passphrase, steal_fd(&fd), read_only, reterr);
 	if (r == 0)
 		disk->host_fd = steal_fd(&host_fd);

@@ -96,8 +96,10 @@ static int open_as_owner(const struct gate *gate, const char *path, int flags,
 
 	r = identity_become(&change, gate->owner, gate->group);
 	if (r < 0)
-		return imgfmt_error_set(reterr, r, "cannot look with the rights of its owner: %s",
-					strerror(-r));
+		return imgfmt_error_set(
+			reterr, r,
+			"cannot look with the rights of its owner: %s; --references=all does without",
+			strerror(-r));
 	fd = gate_open_file(path, flags, reterr);
 	identity_revert(&change);
 	if (fd == -EACCES || fd == -EPERM) {

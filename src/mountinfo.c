@@ -187,6 +187,13 @@ int mountinfo_find_device(dev_t device, struct mount_entry *ret)
 	return find(&(struct wanted){ .device = device }, ret);
 }
 
+bool mountinfo_is_export(dev_t device)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+
+	return mountinfo_find_device(device, &entry) == 0 && mount_entry_is_ours(&entry);
+}
+
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .identity = identity }, ret);

@@ -38,6 +38,9 @@ int mountinfo_find_target(const char *target, struct mount_entry *ret);
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
 
+/* Is a file with this st_dev an export of ours, wherever that is mounted or bound to? */
+bool mountinfo_is_export(dev_t device);
+
 /*
  * What tells a mount from all others, also from later ones: as soon as a mount is gone the kernel
  * gives its device number, and its place, to the next.

@@ -407,6 +407,8 @@ static int finish(int count, char **words, struct options *options, struct optio
 		return refuse(reterr, "one IMAGE and one MOUNTPOINT, '%s' is too much", words[2]);
 	if (options->json)
 		return refuse(reterr, "--json goes with --info");
+	if (options->ready_fd && options->ready_fd == options->watch_fd)
+		return refuse(reterr, "--ready-fd, which is closed, cannot be --watch-fd, too");
 	if (options->snapshot && options->growable)
 		return refuse(reterr,
 			      "--snapshot shows a disk read-only, which cannot be --growable");

@@ -30,13 +30,12 @@ void place_finish(struct place *place)
 static int look(const char *path, const char *name, struct stat *ret_st, bool *ret_ours,
 		struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry at = { 0 }, of = { 0 };
+	_cleanup_mount_entry_ struct mount_entry at = { 0 };
 	bool ours = mountinfo_find_target(path, &at) == 0 && mount_entry_is_ours(&at);
 
 	if (stat(path, ret_st) == 0) {
 		/* it may also be bound to another place */
-		*ret_ours = ours || (mountinfo_find_device(ret_st->st_dev, &of) == 0 &&
-				     mount_entry_is_ours(&of));
+		*ret_ours = ours || mountinfo_is_export(ret_st->st_dev);
 		return 0;
 	}
 	if (errno == ENOTCONN)
@@ -101,6 +100,15 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 			"give a file of your own as MOUNTPOINT",
 			name);
 	return 0;
+}
+
+int place_check_again(const struct place *place, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+
+	if (mountinfo_find_target(place->mountpoint, &entry) < 0 || !mount_entry_is_ours(&entry))
+		return 0;
+	return imgfmt_error_set(reterr, -EEXIST, "has just become an export of another imgfuse");
 }
 
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)

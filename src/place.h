@@ -30,4 +30,10 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 /* Find the mount point too, and check that one can mount there. */
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr);
 
+/*
+ * Another imgfuse may have been started at the same moment. Look once more for an export at the
+ * mount point, just before mounting: -EEXIST.
+ */
+int place_check_again(const struct place *place, struct imgfmt_error *reterr);
+
 void place_finish(struct place *place);

@@ -97,8 +97,10 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 		    options->discard ? "given back" : "kept",
 		    allow_other ? "let in" : "not let in");
 	describe(&inode, description, sizeof(description));
-	r = session_mount(&session, &inode, start->place->mountpoint, start->place->source,
-			  allow_other, &why);
+	r = place_check_again(start->place, &why);
+	if (r == 0)
+		r = session_mount(&session, &inode, start->place->mountpoint, start->place->source,
+				  allow_other, &why);
 	if (r < 0)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else
@@ -122,8 +124,10 @@ static int open_and_serve(const struct server_start *start)
 	int r, closed;
 
 	r = inherited_note(&inherited);
-	if (r < 0)
+	if (r < 0) {
+		log_error("cannot tell what is open: %s", strerror(-r));
 		return r;
+	}
 	r = disk_open(&disk, options, options->read_only);
 	inherited_close(&inherited, &start->channel, 1);
 	if (r < 0)
