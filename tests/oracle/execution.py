@@ -12,6 +12,12 @@ from model import Failure, Model, compare
 from plan import SECTOR
 
 
+def sync_file(path):
+    """What is not written back yet may look like a hole, or like data, as the kernel pleases."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def round_up(size, unit):
     return (size + unit - 1) // unit * unit
 
@@ -377,13 +383,22 @@ class Execution:
                 self.model.compare(stream.read(self.model.size), "the raw data file")
         self._compare_maps()
 
-    def _compare_maps(self):
-        """We find data and holes where QEMU does."""
+    def _maps(self):
+        """Where there is data and where holes are, as we and QEMU see it; holes are zeroes."""
+        for path in self.files:
+            sync_file(path)
         ours = qemu.join_map(self.player.data_map())
         for offset, length, data in ours:
             if not data and self.model.content[offset:offset + length] != bytes(length):
                 raise Failure(f"the hole at {offset} of {length} bytes is none")
-        theirs = qemu.data_map(self.path, self.files)
+        return ours, qemu.data_map(self.path, self.files)
+
+    def _compare_maps(self):
+        """We find data and holes where QEMU does."""
+        ours, theirs = self._maps()
+        if ours != theirs:
+            # The host's file system may still have been making up its mind, while it wrote back.
+            ours, theirs = self._maps()
         if ours != theirs:
             raise Failure(f"our map is {ours}, that of QEMU {theirs}")
 
