@@ -28,7 +28,6 @@ enum message_type {
 	/* to the helper */
 	MESSAGE_UNMOUNT,
 	MESSAGE_SYNC,
-	MESSAGE_QUIT,
 	/* from the helper */
 	MESSAGE_UNMOUNTED, /* value: 0, -EBUSY: detached, or why it failed; text: the same in words */
 	MESSAGE_SYNCED,

@@ -158,9 +158,7 @@ void helper_work(int fd, const struct helper_mount *mount)
 	tune(mount->identity);
 	while (channel_receive(fd, &message) == 1) {
 		answer = (struct message){ .type = MESSAGE_SYNCED };
-		if (message.type == MESSAGE_QUIT) {
-			_exit(0);
-		} else if (message.type == MESSAGE_CORRECT) {
+		if (message.type == MESSAGE_CORRECT) {
 			answer.type = MESSAGE_CORRECTED;
 			answer.value = correct(mount, &message);
 		} else if (message.type == MESSAGE_UNMOUNT) {

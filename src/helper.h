@@ -19,7 +19,7 @@ struct helper_mount {
 
 /*
  * Do what is asked over the channel @fd. Returns when the other end is closed: the supervisor is
- * gone. MESSAGE_QUIT ends the process.
+ * gone.
  */
 void helper_work(int fd, const struct helper_mount *mount);
 

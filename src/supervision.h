@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the supervisor knows; private to supervisor.c and understudy.c.
+ * What the supervisor knows; private to supervisor.c, understudy.c and aftermath.c.
  */
 #pragma once
 
@@ -13,6 +13,15 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+
+/* What was done to end the export; a signal takes the next step. */
+enum step {
+	STEP_SERVE,   /* nothing */
+	STEP_UNMOUNT, /* an unmount, which loses nothing, and serving who still uses it */
+	STEP_SYNC,    /* what has been written is brought to the image, then: */
+	STEP_STOP,    /* serving ends */
+	STEP_KILL,
+};
 
 struct supervisor {
 	const struct options *options;
@@ -35,13 +44,11 @@ struct supervisor {
 	unsigned int helpers;      /* how many there have been */
 	struct message correction; /* that the helper works at; of type 0: none */
 
-	unsigned int signals; /* how many asked us to end */
+	enum step step;
+	int64_t deadline; /* when what the step waits for is overdue, in ms of the clock; 0: never */
 	bool usable;
-	bool reverting; /* an unmount was asked for, */
-	bool reverted;  /* tried, */
-	bool unmounted; /* and has succeeded, so that the end must be near, */
-	bool lingering; /* but was not */
-	bool failed;    /* for a reason of ours, which was logged */
+	bool reverted; /* the unmount was done */
+	bool failed;   /* for a reason of ours, which was logged */
 };
 
 /*
@@ -49,3 +56,16 @@ struct supervisor {
  * Returns also in the helper, when that has become the supervisor.
  */
 int understudy_start(struct supervisor *supervisor);
+
+/* Learn which mount is ours. Returns 0 or -errno. */
+int supervisor_find_mount(struct supervisor *supervisor);
+
+/* Send the server a signal, which may have ended already. */
+void supervisor_kill_server(const struct supervisor *supervisor, int number);
+
+/*
+ * The server has told its result, or nothing more can be heard from it, so that it is killed. Wait
+ * for its end, leave nothing of it or of the helper, and leave word of how it went. Returns the exit
+ * status.
+ */
+int supervisor_clean_up(struct supervisor *supervisor);

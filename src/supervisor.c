@@ -29,10 +29,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How long after an unmount the end of the server may take before it is worth a word, in ms. */
 #define LINGER_TIMEOUT 2000
+
+/* How long a sync may take before the server is stopped without it, in ms. */
+#define SYNC_TIMEOUT 60000
 
 /* How many helpers may die before we do without. */
 #define HELPERS_MAX 4
@@ -58,7 +62,20 @@ void supervisor_block_signals(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* ---- the end ---- */
+/* ---- asking for the end ---- */
+
+static int64_t now_in_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void set_deadline(struct supervisor *supervisor, int timeout)
+{
+	supervisor->deadline = now_in_ms() + timeout;
+}
 
 /* End the server though the mount is there, or let it end if it has not got that far. */
 static void stop_server(struct supervisor *supervisor)
@@ -66,19 +83,32 @@ static void stop_server(struct supervisor *supervisor)
 	if (supervisor->mount.source)
 		channel_tell(supervisor->server_fd, MESSAGE_STOP, 0);
 	else
-		kill(supervisor->server, SIGTERM);
+		supervisor_kill_server(supervisor, SIGTERM);
+}
+
+/* Ask for the end, or once more for what has not come: each step is harsher than the one before. */
+static void escalate(struct supervisor *supervisor)
+{
+	if (supervisor->step < STEP_KILL)
+		supervisor->step++;
+	if (supervisor->step == STEP_UNMOUNT)
+		notify("STOPPING=1\n");
+	if (supervisor->step == STEP_KILL) {
+		supervisor_kill_server(supervisor, SIGKILL);
+	} else if (supervisor->step == STEP_STOP || !supervisor->helper) {
+		stop_server(supervisor);
+	} else if (supervisor->step == STEP_SYNC) {
+		channel_tell(supervisor->helper_fd, MESSAGE_SYNC, 0);
+		set_deadline(supervisor, SYNC_TIMEOUT);
+	} else {
+		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
+	}
 }
 
 static void revert(struct supervisor *supervisor)
 {
-	if (supervisor->reverting)
-		return;
-	supervisor->reverting = true;
-	notify("STOPPING=1\n");
-	if (supervisor->helper)
-		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
-	else
-		stop_server(supervisor);
+	if (supervisor->step == STEP_SERVE)
+		escalate(supervisor);
 }
 
 /* End for a reason that was logged. */
@@ -94,22 +124,17 @@ static void handle_signal(struct supervisor *supervisor)
 
 	if (read(supervisor->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	supervisor->signals++;
 	log_verbose("%s: got SIG%s", supervisor->options->image, sigabbrev_np((int)info.ssi_signo));
-	if (supervisor->signals == 1)
-		revert(supervisor);
-	else if (supervisor->signals == 2 && supervisor->helper)
-		channel_tell(supervisor->helper_fd, MESSAGE_SYNC, 0);
-	else
-		stop_server(supervisor);
+	escalate(supervisor);
 }
 
 /* The caller has said something, which is of no interest, or is gone. */
 static void handle_caller(struct supervisor *supervisor)
 {
 	char nothing[512];
+	ssize_t n = read(supervisor->watch_fd, nothing, sizeof(nothing));
 
-	if (read(supervisor->watch_fd, nothing, sizeof(nothing)) > 0)
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	close(supervisor->watch_fd);
 	supervisor->watch_fd = -1;
@@ -143,7 +168,7 @@ static void handle_corrected(struct supervisor *supervisor, const struct message
 {
 	supervisor->correction.type = 0;
 	channel_send(supervisor->server_fd, message);
-	if (message->value < 0 && !supervisor->usable && !supervisor->reverting) {
+	if (message->value < 0 && !supervisor->usable && supervisor->step == STEP_SERVE) {
 		log_error("%s: cannot set the size of the export: %s",
 			  supervisor->place->mountpoint, strerror(-message->value));
 		fail(supervisor);
@@ -152,18 +177,25 @@ static void handle_corrected(struct supervisor *supervisor, const struct message
 
 static void handle_unmounted(struct supervisor *supervisor, const struct message *message)
 {
+	if (message->value < 0 && message->value != -EBUSY) {
+		/* nothing is lost yet: whoever asks again asks for the same */
+		if (supervisor->step < STEP_STOP)
+			supervisor->step = STEP_SERVE;
+		supervisor->deadline = 0;
+		log_error("%s: cannot unmount: %s; still serving it (a signal tries it again)",
+			  supervisor->place->mountpoint, message->text);
+		if (!supervisor->usable)
+			stop_server(supervisor);
+		return;
+	}
 	supervisor->reverted = true;
-	if (message->value == 0) {
-		supervisor->unmounted = true;
-	} else if (message->value == -EBUSY) {
+	if (supervisor->step == STEP_UNMOUNT && (message->value == 0 || !supervisor->usable))
+		set_deadline(supervisor, LINGER_TIMEOUT);
+	if (message->value == -EBUSY)
 		log_warning(
 			"%s: the export is in use; detached it from %s, and serving it until the "
 			"last user closes it (a second signal ends it at once)",
 			supervisor->options->image, supervisor->place->mountpoint);
-	} else {
-		log_error("%s: cannot unmount: %s; still serving it", supervisor->place->mountpoint,
-			  message->text);
-	}
 }
 
 static void handle_helper(struct supervisor *supervisor)
@@ -176,14 +208,13 @@ static void handle_helper(struct supervisor *supervisor)
 		handle_corrected(supervisor, &message);
 	else if (message.type == MESSAGE_UNMOUNTED)
 		handle_unmounted(supervisor, &message);
-	else if (message.type == MESSAGE_SYNCED)
-		stop_server(supervisor);
+	else if (message.type == MESSAGE_SYNCED && supervisor->step == STEP_SYNC)
+		escalate(supervisor);
 }
 
 /* ---- the server ---- */
 
-/* Learn which mount is ours. Returns 0 or -errno. */
-static int find_mount(struct supervisor *supervisor)
+int supervisor_find_mount(struct supervisor *supervisor)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	const struct place *place = supervisor->place;
@@ -202,7 +233,7 @@ static int adopt_mount(struct supervisor *supervisor)
 {
 	int r;
 
-	r = find_mount(supervisor);
+	r = supervisor_find_mount(supervisor);
 	if (r < 0) {
 		log_error("%s: mounted, but /proc/self/mountinfo does not show it",
 			  supervisor->place->mountpoint);
@@ -229,12 +260,17 @@ static void relay(struct supervisor *supervisor, struct message *message)
 		snprintf(supervisor->complaint, sizeof(supervisor->complaint), "%s", message->text);
 }
 
-/* Returns false at the end of the server. */
+/* Returns false where nothing more is to be heard from the server. */
 static bool handle_server(struct supervisor *supervisor)
 {
 	struct message message;
+	int r;
 
-	if (channel_receive(supervisor->server_fd, &message) != 1)
+	r = channel_receive(supervisor->server_fd, &message);
+	if (r < 0)
+		log_error("%s: the server cannot be understood: %s", supervisor->options->image,
+			  strerror(-r));
+	if (r != 1)
 		return false;
 	if (message.type == MESSAGE_LOG) {
 		relay(supervisor, &message);
@@ -248,7 +284,7 @@ static bool handle_server(struct supervisor *supervisor)
 		supervisor->correction = message;
 		channel_send(supervisor->helper_fd, &message);
 	} else if (message.type == MESSAGE_USABLE && !supervisor->usable &&
-		   !supervisor->reverting) {
+		   supervisor->step == STEP_SERVE) {
 		supervisor->usable = true;
 		if (announce(&supervisor->announcement, log_printable(message.text)) < 0)
 			fail(supervisor);
@@ -256,17 +292,31 @@ static bool handle_server(struct supervisor *supervisor)
 		supervisor->ended = true;
 		supervisor->result = message.value;
 	}
-	return true;
+	return !supervisor->ended;
 }
 
 /* ---- the loop ---- */
 
-static void warn_of_lingering(struct supervisor *supervisor)
+/* What was to happen by now has not. */
+static void handle_deadline(struct supervisor *supervisor)
 {
-	supervisor->lingering = true;
-	log_warning("%s: unmounted, but still mounted or in use elsewhere; serving it until that "
-		    "ends (a second signal ends it at once)",
-		    supervisor->options->image);
+	supervisor->deadline = 0;
+	if (supervisor->step == STEP_SYNC)
+		escalate(supervisor);
+	else if (!supervisor->usable) /* whoever uses it nevertheless must not keep us */
+		stop_server(supervisor);
+	else
+		log_warning("%s: unmounted, but still mounted or in use elsewhere; serving it "
+			    "until that ends (a second signal ends it at once)",
+			    supervisor->options->image);
+}
+
+/* For poll(). */
+static int time_left(const struct supervisor *supervisor)
+{
+	int64_t left = supervisor->deadline - now_in_ms();
+
+	return supervisor->deadline == 0 ? -1 : left > 0 ? (int)left : 0;
 }
 
 static void wait_for_end(struct supervisor *supervisor)
@@ -278,13 +328,9 @@ static void wait_for_end(struct supervisor *supervisor)
 			{ .fd = supervisor->signal_fd, .events = POLLIN },
 			{ .fd = supervisor->watch_fd, .events = POLLIN },
 		};
-		bool waiting = supervisor->unmounted && !supervisor->lingering;
-		int r = poll(sources, 4, waiting ? LINGER_TIMEOUT : -1);
 
-		if (r < 0)
+		if (poll(sources, 4, time_left(supervisor)) < 0)
 			continue; /* EINTR */
-		if (r == 0)
-			warn_of_lingering(supervisor);
 		if (sources[0].revents && !handle_server(supervisor))
 			return;
 		if (sources[1].revents)
@@ -293,72 +339,9 @@ static void wait_for_end(struct supervisor *supervisor)
 			handle_signal(supervisor);
 		if (sources[3].revents)
 			handle_caller(supervisor);
+		if (time_left(supervisor) == 0)
+			handle_deadline(supervisor);
 	}
-}
-
-/* Say how the server has ended, where it did not say that itself. Returns 0 where all is well. */
-static int judge(struct supervisor *supervisor, int status, bool was_dead)
-{
-	const char *name = supervisor->options->image;
-	char *text = supervisor->complaint;
-	size_t size = sizeof(supervisor->complaint);
-	const char *what = supervisor->usable ? "; what had not been synced may be lost" :
-						" before the export was usable";
-
-	if (supervisor->ended && supervisor->result < 0)
-		return supervisor->result;
-	if (!supervisor->ended && status >= 0 && WIFSIGNALED(status))
-		snprintf(text, size, "%s: the server was killed by SIG%s%s", name,
-			 sigabbrev_np(WTERMSIG(status)), what);
-	else if (!supervisor->ended)
-		snprintf(text, size, "%s: the server was killed%s", name, what);
-	else if (was_dead)
-		snprintf(text, size,
-			 "%s: serving ended: the connection was aborted; what its users had not "
-			 "written back is lost",
-			 name);
-	else if (!supervisor->usable && !supervisor->failed)
-		snprintf(text, size, "%s: ended before the export was usable", name);
-	else
-		return 0;
-	log_error("%s", text);
-	return -EIO;
-}
-
-/* The server has ended: remove the mount if it is still there. Returns whether it was. */
-static bool remove_mount(struct supervisor *supervisor)
-{
-	struct stat st;
-
-	/* it may have been killed before it told us; what is not dead is not what it has left */
-	if (!supervisor->mount.source && (stat(supervisor->place->mountpoint, &st) == 0 ||
-					  errno != ENOTCONN || find_mount(supervisor) < 0))
-		return false;
-	return helper_remove_dead_mount(&supervisor->mount);
-}
-
-/* The server has closed the channel. Wait for its end, and leave nothing of it. */
-static int clean_up(struct supervisor *supervisor)
-{
-	struct pollfd ended = { .fd = supervisor->server_pidfd, .events = POLLIN };
-	bool was_dead;
-	int status, r;
-
-	while (poll(&ended, 1, -1) < 0)
-		; /* EINTR */
-	/* where we are an heir it is not our child */
-	if (waitpid(supervisor->server, &status, 0) < 0)
-		status = -1;
-	was_dead = remove_mount(supervisor);
-	if (supervisor->helper) {
-		channel_tell(supervisor->helper_fd, MESSAGE_QUIT, 0);
-		waitpid(supervisor->helper, NULL, 0);
-		close(supervisor->helper_fd);
-	}
-	r = judge(supervisor, status, was_dead);
-	outcome_write(supervisor->outcome_fd, r, supervisor->complaint);
-	mount_identity_finish(&supervisor->mount);
-	return r < 0 || supervisor->failed ? 1 : 0;
 }
 
 /* ---- the beginning ---- */
@@ -383,13 +366,15 @@ static int be_server(const struct supervisor *supervisor, int channel)
 
 static int watch_server(struct supervisor *supervisor)
 {
-	int status;
-
 	supervisor->server_pidfd = (int)syscall(SYS_pidfd_open, supervisor->server, 0);
-	wait_for_end(supervisor);
-	status = clean_up(supervisor);
-	close(supervisor->server_pidfd);
-	return status;
+	if (supervisor->server_pidfd < 0) {
+		log_error("%s: cannot watch the server: %s", supervisor->options->image,
+			  strerror(errno));
+		supervisor->failed = true;
+	} else {
+		wait_for_end(supervisor);
+	}
+	return supervisor_clean_up(supervisor);
 }
 
 /* Fork the server. Returns the exit status of the process that it is in. */

@@ -22,7 +22,7 @@ static void take_over(struct supervisor *supervisor, pid_t dead)
 	close(supervisor->helper_fd);
 	supervisor->helper_fd = -1;
 	supervisor->usable = true;
-	supervisor->reverting = true;
+	supervisor->step = STEP_UNMOUNT;
 	pidfile_take_over(supervisor->announcement.pidfile, dead);
 }
 
@@ -87,7 +87,7 @@ int understudy_start(struct supervisor *supervisor)
 	channel_send(supervisor->server_fd, &message);
 	if (supervisor->correction.type)
 		channel_send(supervisor->helper_fd, &supervisor->correction);
-	if (supervisor->reverting && !supervisor->reverted)
+	if (supervisor->step >= STEP_UNMOUNT && !supervisor->reverted)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
 	return 0;
 }
