@@ -19,7 +19,7 @@ enum message_type {
 	MESSAGE_LOG = 1, /* value: the priority; text: what to say */
 	MESSAGE_MOUNTED, /* nothing is served before the answer, which is MESSAGE_HELPER */
 	MESSAGE_USABLE,  /* text: what the image is */
-	MESSAGE_CORRECT, /* value: enum correction; size and times; goes on to the helper */
+	MESSAGE_CORRECT, /* value: enum correction; size, times; helper: to whom it goes on */
 	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */
 	/* to the server */
 	MESSAGE_HELPER,    /* supervisor, helper: who they are */

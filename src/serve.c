@@ -26,7 +26,8 @@ struct server {
 	bool sandbox;
 	atomic_uint wanted; /* enum correction, which workers have asked for */
 	int wanted_fd;      /* readable while there are */
-	bool correcting;    /* one at a time */
+	bool correcting;    /* one at a time, */
+	unsigned int asked; /* which has these */
 };
 
 /* ---- corrections ---- */
@@ -73,6 +74,8 @@ static void ask_for_corrections(struct server *server)
 	if (!wanted && inode->usable)
 		return;
 	export_get_attributes(inode, &st);
+	server->asked = wanted;
+	message.helper = inode->helper;
 	message.value = (int32_t)wanted;
 	message.size = (uint64_t)st.st_size;
 	message.times[0] = st.st_atim;
@@ -81,14 +84,19 @@ static void ask_for_corrections(struct server *server)
 	channel_send(server->channel, &message);
 }
 
-/* Corrections that fail later do so because the mount is detached meanwhile, which needs none. */
+/*
+ * The supervisor ends what cannot be corrected even once. Corrections that fail later do so because
+ * the mount is detached meanwhile, which needs none.
+ */
 static void handle_corrected(struct server *server, int r)
 {
 	struct export_inode *inode = server->session->inode;
 	struct message usable = { .type = MESSAGE_USABLE };
 
 	server->correcting = false;
-	if (!inode->usable && r == 0) {
+	if (!inode->usable) {
+		if (r < 0)
+			return;
 		inode->usable = true;
 		stpncpy(usable.text, server->description, sizeof(usable.text) - 1);
 		channel_send(server->channel, &usable);
@@ -96,21 +104,47 @@ static void handle_corrected(struct server *server, int r)
 	ask_for_corrections(server);
 }
 
+/* Learn who looks after the mount. What another one was asked for is asked for again, as of now. */
+static void handle_helper(struct server *server, const struct message *message)
+{
+	struct export_inode *inode = server->session->inode;
+
+	inode->supervisor = message->supervisor;
+	inode->helper = message->helper;
+	if (!server->correcting)
+		return;
+	server->correcting = false;
+	if (server->asked & CORRECT_ERROR)
+		inode->refused = true;
+	atomic_fetch_or(&server->wanted, server->asked);
+	ask_for_corrections(server);
+}
+
+/* Nobody looks after it any more, so that it serves until somebody unmounts. */
+static void handle_loneliness(struct server *server)
+{
+	struct export_inode *inode = server->session->inode;
+
+	/* not 0, which a caller in another PID namespace has */
+	inode->supervisor = -1;
+	inode->helper = -1;
+}
+
 /* ---- the loop ---- */
 
 /* Returns false when there is no supervisor any more: then the end of the mount is waited for. */
 static bool handle_supervisor(struct server *server)
 {
-	struct export_inode *inode = server->session->inode;
 	struct message message;
 
-	if (channel_receive(server->channel, &message) != 1)
+	if (channel_receive(server->channel, &message) != 1) {
+		handle_loneliness(server);
 		return false;
+	}
 	if (message.type == MESSAGE_CORRECTED) {
 		handle_corrected(server, message.value);
 	} else if (message.type == MESSAGE_HELPER) {
-		inode->supervisor = message.supervisor;
-		inode->helper = message.helper;
+		handle_helper(server, &message);
 	} else if (message.type == MESSAGE_STOP) {
 		session_stop(server->session);
 	}
@@ -156,8 +190,7 @@ static int introduce(struct server *server)
 	r = channel_receive(server->channel, &message);
 	if (r != 1 || message.type != MESSAGE_HELPER)
 		return r < 0 ? r : -EPIPE;
-	inode->supervisor = message.supervisor;
-	inode->helper = message.helper;
+	handle_helper(server, &message);
 	inode->outcome_fd = message.value;
 	inode->pid_namespace = identity_own_namespace();
 	return 0;

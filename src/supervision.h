@@ -41,8 +41,8 @@ struct supervisor {
 	struct mount_identity mount; /* without a source: there is none yet */
 	pid_t helper;                /* or 0 */
 	int helper_fd;
-	unsigned int helpers;      /* how many there have been */
-	struct message correction; /* that the helper works at; of type 0: none */
+	unsigned int helpers; /* how many there have been */
+	bool correcting;      /* the helper works at a correction */
 
 	enum step step;
 	int64_t deadline; /* when what the step waits for is overdue, in ms of the clock; 0: never */
@@ -52,7 +52,8 @@ struct supervisor {
 };
 
 /*
- * Start a helper, tell the server who it is, and give it what is to be done. Returns 0 or -errno.
+ * Start a helper, tell the server who it is, who asks again for what the one before has not
+ * corrected, and have it unmount where the one before was to. Returns 0 or -errno.
  * Returns also in the helper, when that has become the supervisor.
  */
 int understudy_start(struct supervisor *supervisor);

@@ -164,9 +164,21 @@ static void handle_dead_helper(struct supervisor *supervisor)
 	}
 }
 
+/*
+ * The helper may change the size of the disk who is not yet, or no more, known as him to the server:
+ * so the server says whom he means. What is not for this one he will ask for again.
+ */
+static void handle_correct(struct supervisor *supervisor, const struct message *message)
+{
+	if (!supervisor->helper || message->helper != supervisor->helper || supervisor->correcting)
+		return;
+	supervisor->correcting = true;
+	channel_send(supervisor->helper_fd, message);
+}
+
 static void handle_corrected(struct supervisor *supervisor, const struct message *message)
 {
-	supervisor->correction.type = 0;
+	supervisor->correcting = false;
 	channel_send(supervisor->server_fd, message);
 	if (message->value < 0 && !supervisor->usable && supervisor->step == STEP_SERVE) {
 		log_error("%s: cannot set the size of the export: %s",
@@ -279,10 +291,8 @@ static bool handle_server(struct supervisor *supervisor)
 			supervisor->failed = true;
 			channel_tell(supervisor->server_fd, MESSAGE_STOP, 0);
 		}
-	} else if (message.type == MESSAGE_CORRECT && !supervisor->correction.type &&
-		   supervisor->helper) {
-		supervisor->correction = message;
-		channel_send(supervisor->helper_fd, &message);
+	} else if (message.type == MESSAGE_CORRECT) {
+		handle_correct(supervisor, &message);
 	} else if (message.type == MESSAGE_USABLE && !supervisor->usable &&
 		   supervisor->step == STEP_SERVE) {
 		supervisor->usable = true;

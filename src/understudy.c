@@ -81,12 +81,11 @@ int understudy_start(struct supervisor *supervisor)
 	supervisor->helper = pid;
 	supervisor->helper_fd = ends[0];
 	supervisor->helpers++;
+	supervisor->correcting = false;
 	message.value = supervisor->outcome_fd;
 	message.supervisor = own;
 	message.helper = pid;
 	channel_send(supervisor->server_fd, &message);
-	if (supervisor->correction.type)
-		channel_send(supervisor->helper_fd, &supervisor->correction);
 	if (supervisor->step >= STEP_UNMOUNT && !supervisor->reverted)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
 	return 0;
