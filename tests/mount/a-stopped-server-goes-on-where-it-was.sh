@@ -26,14 +26,14 @@ END
 	done
 }
 
-# Wait until a process is in one of some states. D: it waits for the server to write. S: so does one
-# that does not sleep for any other reason.
-wait_for_state() # PID STATES
+# Wait until a process sleeps that has no other reason to than that it waits for the server, once it
+# is through with waiting for who opens the other end of a pipe.
+wait_for_sleep() # PID
 {
 	local state
 
 	while state=$(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null); do
-		[[ $state != ["$2"] ]] || return 0
+		[[ $state != [SD] ]] || grep -q wait_for_partner "/proc/$1/wchan" || return 0
 		[ "$state" != Z ] || break
 	done
 	signal_all CONT
@@ -61,7 +61,7 @@ python3 writer.py &
 writer=$!
 : <ready
 signal_all STOP
-wait_for_state $writer SD
+wait_for_sleep $writer
 : >enough
 signal_all CONT
 wait $writer || fail "the writer ended with $?"
@@ -71,7 +71,7 @@ cmp disk.qcow2 wanted
 signal_all STOP
 "$IMGFUSE" -u disk.qcow2 &
 ending=$!
-wait_for_state $ending SD
+wait_for_sleep $ending
 is_mounted disk.qcow2 || fail "it is not mounted any more"
 signal_all CONT
 wait $ending || fail "imgfuse -u ended with $?"
@@ -103,7 +103,7 @@ holder=$!
 : <ready
 signal_all STOP
 : >go
-wait_for_state $holder D
+wait_for_sleep $holder
 if [ "$(id -u)" -eq 0 ]; then
 	umount -l disk.qcow2
 else

@@ -8,6 +8,11 @@
 # It would write to memory that nobody has used yet.
 unset MALLOC_PERTURB_
 
+make_disk
+start_export --verbose disk.qcow2
+stop_export
+! grep -q 'this build has a sanitizer' "$log" || skip "a sanitizer has memory of its own"
+
 # What the server has for itself, in KiB.
 memory()
 {
