@@ -16,8 +16,8 @@ for name in os.listdir(sys.argv[1]):
 END
 
 ulimit -t 5
-# The address sanitizer needs address space without end.
-grep -q __asan_init "$IMGFUSE" || ulimit -v $((512 << 10))
+# A sanitizer needs address space without end.
+grep -q '__[at]san_init' "$IMGFUSE" || ulimit -v $((512 << 10))
 
 # Read and write what one can, from several places at once; that may fail.
 use_disk() # IMAGE
