@@ -96,7 +96,8 @@ static void test_choices(void)
 	CHECK(accepted("x").ready_fd == 0 && accepted("x").watch_fd == 0);
 	CHECK(accepted("--ready-fd=3 x").ready_fd == 3);
 	CHECK(accepted("--watch-fd 1000 x").watch_fd == 1000);
-	refused("--ready-fd=3 --watch-fd=3 x", "--ready-fd, which is closed, cannot be --watch-fd, too");
+	refused("--ready-fd=3 --watch-fd=3 x",
+		"--ready-fd, which is closed, cannot be --watch-fd, too");
 	refused("--ready-fd=2 x", "--ready-fd cannot be '2'; it is the number of an open");
 	refused("--watch-fd=3x x", "--watch-fd cannot be '3x'");
 	refused("--watch-fd=-3 x", "--watch-fd cannot be '-3'");
