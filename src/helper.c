@@ -26,38 +26,10 @@
  */
 #define DIRTY_SHARE "10"
 
-/*
- * Open the root of our mount without opening the file, or return -ENOENT where the mount is not
- * (or no longer) at its path: what is there then may well be the image itself.
- */
-static int open_mount(const struct helper_mount *mount)
-{
-	_cleanup_close_ int fd = open(mount->path, O_PATH | O_CLOEXEC);
-	struct stat st;
-
-	/* this also makes the kernel ask for the attributes */
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_dev != mount->identity->device)
-		return -ENOENT;
-	return steal_fd(&fd);
-}
-
-/* Open our mount for reading, or return -1. */
-static int open_for_reading(const struct helper_mount *mount)
-{
-	_cleanup_close_ int fd = open(mount->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != mount->identity->device)
-		return -1;
-	return steal_fd(&fd);
-}
-
 /* Be the one whom the kernel tells of an error that it keeps for the next to ask. */
 static void take_error(const struct helper_mount *mount)
 {
-	_cleanup_close_ int fd = open_for_reading(mount);
+	_cleanup_close_ int fd = mountinfo_open(mount->path, mount->identity->device, O_RDONLY);
 
 	if (fd >= 0)
 		fsync(fd);
@@ -73,7 +45,7 @@ static int correct(const struct helper_mount *mount, const struct message *wante
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	fd = open_mount(mount);
+	fd = mountinfo_open(mount->path, mount->identity->device, O_PATH);
 	if (fd < 0)
 		return fd;
 	if (wanted->value & CORRECT_ERROR)
@@ -110,7 +82,7 @@ static void tune(const struct mount_identity *identity)
 /* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
 static void sync_mount(const struct helper_mount *mount)
 {
-	_cleanup_close_ int fd = open_for_reading(mount);
+	_cleanup_close_ int fd = mountinfo_open(mount->path, mount->identity->device, O_RDONLY);
 
 	if (fd >= 0)
 		syncfs(fd);
@@ -119,21 +91,13 @@ static void sync_mount(const struct helper_mount *mount)
 /* Unmount; what is in use is detached, and that is -EBUSY. */
 static int unmount(const struct helper_mount *mount, struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
-	/* its path may have been renamed, and another may be there */
-	r = mountinfo_find_identity(mount->identity, &entry);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
-					strerror(-r));
-	r = unmount_path(entry.target, false, reterr);
+	r = unmount_identity(mount->identity, false, reterr);
 	if (r != -EBUSY)
 		return r;
 	sync_mount(mount);
-	r = unmount_path(entry.target, true, reterr);
+	r = unmount_identity(mount->identity, true, reterr);
 	return r < 0 ? r : -EBUSY;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 /* From Linux 6.8 on; the C library's headers may be older. */
 #ifndef STATX_MNT_ID_UNIQUE
@@ -197,6 +198,25 @@ bool mountinfo_is_export(dev_t device)
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .identity = identity }, ret);
+}
+
+int mountinfo_open(const char *path, dev_t device, int flags)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+	char link[64];
+	int r;
+
+	/* this also makes the kernel ask for the attributes */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != device)
+		return -ENOENT;
+	if (flags & O_PATH)
+		return steal_fd(&fd);
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", fd);
+	r = open(link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return r < 0 ? -errno : r;
 }
 
 int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry)

@@ -60,6 +60,13 @@ void mount_identity_finish(struct mount_identity *identity);
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret);
 
 /*
+ * Open the root of the file system with the device number @device, which is mounted at @path, with
+ * @flags. What else may be there, perhaps the image, is not opened but -ENOENT. Waits for who serves
+ * it. Returns a descriptor or -errno.
+ */
+int mountinfo_open(const char *path, dev_t device, int flags);
+
+/*
  * Resolve @path to an absolute one without symlinks. Works also where the last component is a
  * dead mount or one that lets us not in. Returns 0 or -errno; the caller frees *ret.
  */

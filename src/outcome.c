@@ -2,11 +2,14 @@
 /* A memfd with one struct in it; see outcome.h. */
 #include "outcome.h"
 
+#include "cleanup.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int outcome_create(void)
@@ -23,12 +26,20 @@ void outcome_write(int fd, int result, const char *text)
 		log_verbose("cannot leave word of the end: %s", strerror(errno));
 }
 
-int outcome_open(pid_t pid, int fd)
+int outcome_open(pid_t pid, int fd, uid_t user)
 {
+	_cleanup_close_ int found = -1;
+	struct stat st;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	found = open(path, O_PATH | O_CLOEXEC);
+	if (found < 0 || fstat(found, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink > 0 || st.st_uid != user)
+		return -EACCES;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;
 }
 

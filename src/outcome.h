@@ -23,8 +23,11 @@ int outcome_create(void);
 
 void outcome_write(int fd, int result, const char *text);
 
-/* Open the one of the process @pid, which has it as @fd. Returns a descriptor or -errno. */
-int outcome_open(pid_t pid, int fd);
+/*
+ * Open the one of the process @pid of @user, which has it as @fd. Who said so is not believed: what
+ * is not a file in memory of that user is not opened, but -EACCES. Returns a descriptor or -errno.
+ */
+int outcome_open(pid_t pid, int fd, uid_t user);
 
 /* Read it. Returns 0, or -ENODATA: whoever should have written it has been killed. */
 int outcome_read(int fd, struct outcome *ret);

@@ -30,12 +30,12 @@
 /* After how many ms a user who waits for a server is told so. */
 #define SERVER_TIMEOUT 5000
 
-static int ask_identity(const char *path, struct identity *ret)
+static int ask_identity(const struct mount_entry *entry, struct identity *ret)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	_cleanup_close_ int fd = mountinfo_open(entry->target, entry->device, O_RDONLY);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return ioctl(fd, IDENTITY_IOCTL, ret) < 0 ? -errno : 0;
 }
 
@@ -58,7 +58,7 @@ static int ask_identity_as(const struct mount_entry *entry, struct identity *ret
 		if (setgroups(0, NULL) == 0 &&
 		    setresgid(entry->group, entry->group, entry->group) == 0 &&
 		    setresuid(entry->user, entry->user, entry->user) == 0 &&
-		    ask_identity(entry->target, &identity) == 0 &&
+		    ask_identity(entry, &identity) == 0 &&
 		    write(pipes[1], &identity, sizeof(identity)) == sizeof(identity))
 			_exit(0);
 		_exit(1);
@@ -94,7 +94,7 @@ static int open_ending(const struct mount_entry *entry, struct ending *ret)
 	struct identity identity;
 	int r;
 
-	r = ask_identity(entry->target, &identity);
+	r = ask_identity(entry, &identity);
 	if (r == -EACCES && geteuid() == 0)
 		r = ask_identity_as(entry, &identity);
 	if (r < 0)
@@ -107,22 +107,23 @@ static int open_ending(const struct mount_entry *entry, struct ending *ret)
 		return -errno;
 	/* where it was killed the helper stands in for it, and the server's end is all there is */
 	ret->supervisor = (int)syscall(SYS_pidfd_open, identity.supervisor, 0);
-	ret->outcome_fd = outcome_open(identity.supervisor, identity.outcome_fd);
+	ret->outcome_fd = outcome_open(identity.supervisor, identity.outcome_fd, entry->user);
 	if (ret->outcome_fd < 0)
-		ret->outcome_fd = outcome_open(identity.helper, identity.outcome_fd);
+		ret->outcome_fd = outcome_open(identity.helper, identity.outcome_fd, entry->user);
 	return 0;
 }
 
 /* Unmount what no server stands behind. */
-static int remove_dead(const struct mount_entry *entry, struct imgfmt_error *reterr)
+static int remove_dead(const char *path, const struct mount_identity *identity,
+		       struct imgfmt_error *reterr)
 {
 	int r;
 
-	r = unmount_path(entry->target, false, reterr);
+	r = unmount_identity(identity, false, reterr);
 	if (r == -EBUSY)
-		r = unmount_path(entry->target, true, reterr);
+		r = unmount_identity(identity, true, reterr);
 	if (r == 0)
-		log_warning("%s: its server had died; removed the dead mount", entry->target);
+		log_warning("%s: its server had died; removed the dead mount", path);
 	return r;
 }
 
@@ -156,13 +157,13 @@ static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_
  * Unmount, and give the server a moment: behind a write that was refused it uses the mount itself to put
  * the kernel's size right.
  */
-static int unmount_patiently(const char *path, struct imgfmt_error *reterr)
+static int unmount_patiently(const struct mount_identity *identity, struct imgfmt_error *reterr)
 {
-	int r = unmount_path(path, false, reterr);
+	int r = unmount_identity(identity, false, reterr);
 
 	for (int attempt = 0; r == -EBUSY && attempt < BUSY_ATTEMPTS; attempt++) {
 		poll(NULL, 0, BUSY_INTERVAL);
-		r = unmount_path(path, false, reterr);
+		r = unmount_identity(identity, false, reterr);
 	}
 	return r;
 }
@@ -212,7 +213,8 @@ static int wait_for_ending(const struct ending *ending, int patience, const char
 }
 
 /* Unmount what somebody uses, or say who does. */
-static int unmount_busy(const struct mount_entry *entry, bool lazy, struct imgfmt_error *reterr)
+static int unmount_busy(const struct mount_entry *entry, const struct mount_identity *identity,
+			bool lazy, struct imgfmt_error *reterr)
 {
 	_cleanup_close_ int fd = -1;
 	char users[256];
@@ -225,19 +227,20 @@ static int unmount_busy(const struct mount_entry *entry, bool lazy, struct imgfm
 			"it with --lazy",
 			*users ? " by " : "", users);
 	/* as a plain unmount would have; a detached one is written back when it is closed */
-	fd = open(entry->target, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = mountinfo_open(entry->target, entry->device, O_RDONLY);
 	if (fd >= 0) {
 		syncfs(fd);
 		close(steal_fd(&fd));
 	}
 	log_warning("%s: detached; waiting for who uses it%s%s", entry->target, *users ? ": " : "",
 		    users);
-	return unmount_path(entry->target, true, reterr);
+	return unmount_identity(identity, true, reterr);
 }
 
 int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	CLEANUP(mount_identity_finish) struct mount_identity identity = { 0 };
 	CLEANUP(ending_finish) struct ending ending = { -1, -1, -1 };
 	struct inherited inherited;
 	bool was_busy;
@@ -247,22 +250,24 @@ int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 	r = find_export(path, &entry, reterr);
 	if (r < 0)
 		return r;
+	if (mount_identity_init(&identity, &entry) < 0)
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	/* we may have the export open ourselves, from a caller who has */
 	if (inherited_note(&inherited) == 0)
 		inherited_close(&inherited, NULL, 0);
 	if (stat(entry.target, &st) < 0 && errno == ENOTCONN)
-		return remove_dead(&entry, reterr);
+		return remove_dead(entry.target, &identity, reterr);
 	r = open_ending(&entry, &ending);
 	if (r == -ENOTCONN)
-		return remove_dead(&entry, reterr);
+		return remove_dead(entry.target, &identity, reterr);
 	if (r < 0 && r != -ESRCH)
 		return imgfmt_error_set(
 			reterr, r, "cannot ask its server who it is (%s); only its user can end it",
 			strerror(-r));
-	r = unmount_patiently(entry.target, reterr);
+	r = unmount_patiently(&identity, reterr);
 	was_busy = r == -EBUSY;
 	if (was_busy)
-		r = unmount_busy(&entry, lazy, reterr);
+		r = unmount_busy(&entry, &identity, lazy, reterr);
 	if (r < 0)
 		return r;
 	if (ending.server < 0)

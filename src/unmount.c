@@ -80,3 +80,17 @@ int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr)
 		return imgfmt_error_set(reterr, -EBUSY, "is in use");
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 }
+
+int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	int r;
+
+	r = mountinfo_find_identity(identity, &entry);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
+					strerror(-r));
+	return unmount_path(entry.target, lazy, reterr);
+}

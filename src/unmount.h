@@ -5,6 +5,7 @@
 #pragma once
 
 #include "imgfmt.h"
+#include "mountinfo.h"
 
 #include <stdbool.h>
 
@@ -16,3 +17,9 @@
  * Returns 0, -EBUSY where it is in use, or another negative errno, with the reason in @reterr.
  */
 int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr);
+
+/*
+ * The same for one mount, wherever it is by now: its path may have been renamed, and another mount
+ * may be there. Where it is gone, that is 0.
+ */
+int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr);
