@@ -129,10 +129,12 @@ int supervisor_clean_up(struct supervisor *supervisor)
 	int status = end_server(supervisor), r;
 	bool was_dead;
 
-	end_helper(supervisor);
 	was_dead = remove_mount(supervisor);
 	r = judge(supervisor, status, was_dead);
 	outcome_write(supervisor->outcome_fd, r, supervisor->complaint);
+	pidfile_finish(supervisor->announcement.pidfile);
+	/* last: until here it is the one who goes on if we are killed */
+	end_helper(supervisor);
 	mount_identity_finish(&supervisor->mount);
 	if (supervisor->server_pidfd >= 0)
 		close(supervisor->server_pidfd);
