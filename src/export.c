@@ -157,6 +157,18 @@ void export_note_refusal(struct export_inode *inode)
 	inode->correct_size(inode->userdata);
 }
 
+void export_note_failure(struct export_inode *inode, int error, uint64_t end)
+{
+	if (error == -EPERM) {
+		export_note_refusal(inode);
+		return;
+	}
+	inode->lost = error;
+	/* the disk could not grow, and the kernel believes that it has */
+	if (end > imgfmt_size(inode->image))
+		inode->correct_size(inode->userdata);
+}
+
 int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,
 		size_t *ret_count)
 {

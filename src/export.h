@@ -80,6 +80,12 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
  */
 void export_note_refusal(struct export_inode *inode);
 
+/*
+ * Note that a write up to @end which the kernel had cached has failed with @error: it is refused, or
+ * lost, and where the disk should have grown for it, the kernel's size is corrected.
+ */
+void export_note_failure(struct export_inode *inode, int error, uint64_t end);
+
 /* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
 int export_open(struct export_inode *inode, bool writable);
 void export_release(struct export_inode *inode, bool writable);

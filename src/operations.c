@@ -309,10 +309,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 	/* only buffered writes are followed by an fsync of the kernel's */
 	if (r == 0 && sync)
 		r = imgfmt_flush(inode->image);
-	if (r == -EPERM && fi->writepage)
-		export_note_refusal(inode);
-	else if (r < 0 && fi->writepage)
-		inode->lost = r;
+	if (r < 0 && fi->writepage)
+		export_note_failure(inode, r, (uint64_t)guest_offset + count);
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)
