@@ -169,17 +169,22 @@ void export_note_failure(struct export_inode *inode, int error, uint64_t end)
 		inode->correct_size(inode->userdata);
 }
 
+/* How much of a range lies inside the disk. Needs inode->resize, or the answer may be too old. */
+static uint64_t length_inside(const struct export_inode *inode, uint64_t guest_offset,
+			      uint64_t length)
+{
+	uint64_t size = imgfmt_size(inode->image);
+
+	return guest_offset < size ? min_u64(length, size - guest_offset) : 0;
+}
+
 int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,
 		size_t *ret_count)
 {
 	SHARED(&inode->resize);
-	uint64_t size = imgfmt_size(inode->image);
 	int r;
 
-	if (guest_offset >= size)
-		count = 0;
-	else
-		count = (size_t)min_u64(count, size - guest_offset);
+	count = (size_t)length_inside(inode, guest_offset, count);
 	if (count > 0) {
 		r = imgfmt_read(inode->image, buffer, count, guest_offset);
 		if (r < 0)
@@ -222,13 +227,9 @@ static int write_inside(struct export_inode *inode, const void *buffer, size_t c
 			uint64_t guest_offset, size_t *ret_count)
 {
 	SHARED(&inode->resize);
-	uint64_t size = imgfmt_size(inode->image);
 	int r;
 
-	if (guest_offset >= size)
-		count = 0;
-	else
-		count = (size_t)min_u64(count, size - guest_offset);
+	count = (size_t)length_inside(inode, guest_offset, count);
 	if (count > 0) {
 		r = imgfmt_write(inode->image, buffer, count, guest_offset);
 		if (r < 0)
@@ -262,12 +263,12 @@ static int zero_inside(struct export_inode *inode, uint64_t guest_offset, uint64
 		       enum imgfmt_zero_mode mode)
 {
 	SHARED(&inode->resize);
-	uint64_t size = imgfmt_size(inode->image);
 
-	if (guest_offset >= size)
+	length = length_inside(inode, guest_offset, length);
+	if (length == 0)
 		return 0;
 	note_change(inode);
-	return imgfmt_zero(inode->image, guest_offset, min_u64(length, size - guest_offset), mode);
+	return imgfmt_zero(inode->image, guest_offset, length, mode);
 }
 
 int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length)

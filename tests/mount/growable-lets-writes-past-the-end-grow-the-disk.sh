@@ -39,3 +39,16 @@ for cache in writeback writethrough none; do
 	expect_clean_check image.qcow2
 	cmp image.raw wanted
 done
+
+# Who copies by holes does not lose an end that only the kernel's cache has so far.
+start_export --growable disk.qcow2
+python3 - <<'END'
+import os
+writer = os.open("disk.qcow2", os.O_RDWR)
+end = os.fstat(writer).st_size
+os.pwrite(writer, b"x" * 8192, end)
+reader = os.open("disk.qcow2", os.O_RDONLY)
+assert os.lseek(reader, end, os.SEEK_DATA) == end
+assert os.lseek(reader, end, os.SEEK_HOLE) == end + 8192
+END
+stop_export
