@@ -46,7 +46,7 @@ struct workers {
 	unsigned int waiting; /* for that */
 	unsigned int running;
 	int result;           /* the first failure */
-	unsigned int created; /* threads of the list that are to be joined */
+	unsigned int created; /* threads of the list; changes only while none takes requests */
 	unsigned int count;
 	struct worker list[];
 };
@@ -82,8 +82,10 @@ static int take_requests(struct worker *worker)
 		ssize_t n = read(worker->device, worker->buffer, BUFFER_SIZE);
 		const struct fuse_buf request = { .mem = worker->buffer, .size = (size_t)n };
 
-		if (n >= 0)
+		if (n >= (ssize_t)sizeof(struct fuse_in_header))
 			fuse_session_process_buf(fuse, &request);
+		else if (n >= 0)
+			return -EIO;
 		else if (errno == ENODEV) /* unmounted, or aborted */
 			return 0;
 		else if (errno != EINTR && errno != EAGAIN && errno != ENOENT)
@@ -102,6 +104,12 @@ static void wait_for_release(struct workers *workers)
 		pthread_cond_wait(&workers->changed, &workers->lock);
 }
 
+static void wake_all(const struct workers *workers)
+{
+	for (unsigned int i = 0; i < workers->created; i++)
+		pthread_kill(workers->list[i].thread, WAKE_SIGNAL);
+}
+
 static bool is_last(struct workers *workers, int r)
 {
 	uint64_t one = 1;
@@ -117,10 +125,18 @@ static bool is_last(struct workers *workers, int r)
 	return true;
 }
 
-static bool have_ended(struct workers *workers)
+/*
+ * Tell all to end, and return false; or true when all have ended, from when on they are joined and
+ * no signal may be sent to them.
+ */
+static bool stop_unless_ended(struct workers *workers)
 {
 	LOCKED(&workers->lock);
-	return workers->running == 0;
+	if (workers->running == 0)
+		return true;
+	fuse_session_exit(workers->fuse);
+	wake_all(workers);
+	return false;
 }
 
 static void *work(void *userdata)
@@ -139,10 +155,8 @@ static void *work(void *userdata)
 	if (is_last(workers, r) || r == 0)
 		return NULL;
 	/* a failure of one is the end of all */
-	while (!have_ended(workers)) {
-		workers_stop(workers);
+	while (!stop_unless_ended(workers))
 		poll(NULL, 0, WAKE_INTERVAL);
-	}
 	return NULL;
 }
 
@@ -226,8 +240,9 @@ static void wait_for_all(struct workers *workers)
 
 static void join_all(struct workers *workers)
 {
-	while (workers->created > 0)
-		pthread_join(workers->list[--workers->created].thread, NULL);
+	for (unsigned int i = 0; i < workers->created; i++)
+		pthread_join(workers->list[i].thread, NULL);
+	workers->created = 0;
 }
 
 int workers_start(struct workers *workers)
@@ -262,8 +277,7 @@ void workers_stop(struct workers *workers)
 {
 	fuse_session_exit(workers->fuse);
 	workers_release(workers);
-	for (unsigned int i = 0; i < workers->created; i++)
-		pthread_kill(workers->list[i].thread, WAKE_SIGNAL);
+	wake_all(workers);
 }
 
 int workers_destroy(struct workers *workers)

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The threads that take requests: that a failure of any ends all, each of them once and for good.
+ * There is no mount; what they read from fails, or never has a request.
+ */
+#include "test.h"
+
+#include "operations.h"
+#include "workers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define THREADS 8
+
+static ssize_t no_read(int fd, void *buffer, size_t count, void *userdata)
+{
+	(void)fd;
+	(void)buffer;
+	(void)count;
+	(void)userdata;
+	return -1;
+}
+
+static ssize_t no_write(int fd, struct iovec *iov, int count, void *userdata)
+{
+	(void)fd;
+	(void)iov;
+	(void)count;
+	(void)userdata;
+	return -1;
+}
+
+/* A session that takes its requests from @fd, and owns it. */
+static struct fuse_session *create_session(int fd)
+{
+	static const struct fuse_custom_io io = { .read = no_read, .writev = no_write };
+	static const struct fuse_lowlevel_ops none = { 0 };
+	char name[] = "test";
+	char *arguments[] = { name, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
+	struct fuse_session *fuse = fuse_session_new(&args, &none, sizeof(none), NULL);
+
+	CHECK(fuse);
+	CHECK_EQUAL(fuse_session_custom_io(fuse, &io, fd), 0);
+	return fuse;
+}
+
+static void wait_for_event(int fd)
+{
+	struct pollfd source = { .fd = fd, .events = POLLIN };
+
+	while (poll(&source, 1, -1) < 0)
+		CHECK_EQUAL(errno, EINTR);
+}
+
+/*
+ * The threads meet the failure at about the same time, and some still tell others to end while the
+ * last one does: from then on they are joined.
+ */
+static void test_failure_of_all(void)
+{
+	for (int i = 0; i < 200; i++) {
+		int ended_fd = eventfd(0, EFD_CLOEXEC);
+		/* reading it fails */
+		struct fuse_session *fuse = create_session(open("/", O_RDONLY | O_CLOEXEC));
+		struct workers *workers;
+
+		CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
+		CHECK_EQUAL(workers_start(workers), 0);
+		workers_release(workers);
+		wait_for_event(ended_fd);
+		CHECK_EQUAL(workers_destroy(workers), -EISDIR);
+		fuse_session_destroy(fuse);
+		close(ended_fd);
+	}
+}
+
+/* One reads what is no request while the others wait: it has to wake them. */
+static void test_failure_of_one(void)
+{
+	for (int i = 0; i < 20; i++) {
+		int ended_fd = eventfd(0, EFD_CLOEXEC);
+		struct fuse_session *fuse;
+		struct workers *workers;
+		int ends[2];
+
+		CHECK_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+		fuse = create_session(ends[0]);
+		CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
+		CHECK_EQUAL(workers_start(workers), 0);
+		workers_release(workers);
+		CHECK_EQUAL(send(ends[1], "x", 1, 0), 1);
+		wait_for_event(ended_fd);
+		CHECK_EQUAL(workers_destroy(workers), -EIO);
+		fuse_session_destroy(fuse);
+		close(ends[1]);
+		close(ended_fd);
+	}
+}
+
+/* Those who wait end when they are told to, which is no failure. */
+static void test_stop(void)
+{
+	int ended_fd = eventfd(0, EFD_CLOEXEC);
+	struct fuse_session *fuse;
+	struct workers *workers;
+	struct pollfd source = { .fd = ended_fd, .events = POLLIN };
+	int ends[2];
+
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	fuse = create_session(ends[0]);
+	CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
+	CHECK_EQUAL(workers_start(workers), 0);
+	workers_release(workers);
+	do
+		workers_stop(workers);
+	while (poll(&source, 1, 20) <= 0);
+	CHECK_EQUAL(workers_destroy(workers), 0);
+	fuse_session_destroy(fuse);
+	close(ends[1]);
+	close(ended_fd);
+}
+
+int main(void)
+{
+	test_failure_of_all();
+	test_failure_of_one();
+	test_stop();
+	return 0;
+}
