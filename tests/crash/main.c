@@ -6,6 +6,7 @@
  * crash left of the one before. What is found is named, so that it can be looked at again, and is
  * made smaller by leaving out requests.
  */
+#include "arguments.h"
 #include "check.h"
 #include "examine.h"
 #include "qemu.h"
@@ -21,8 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MAX_LIVES 3
 
@@ -288,49 +287,34 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-static uint64_t number_of(const char *text)
-{
-	char *end;
-	uint64_t value;
-
-	if (strcmp(text, "random") == 0)
-		return prng_mix((uint64_t)time(NULL) ^ (uint64_t)getpid() << 32) >> 40;
-	value = strtoull(text, &end, 0);
-	if (*end != '\0') {
-		fprintf(stderr, "%s is not a number\n", text);
-		exit(2);
-	}
-	return value;
-}
-
 static void take_name(struct options *options, int code, const char *argument)
 {
 	options->again = true;
 	if (code == OPTION_LIFE)
-		options->life = (unsigned int)number_of(argument);
+		options->life = (unsigned int)arguments_number(argument);
 	else if (code == OPTION_POINT)
-		options->name.point = (size_t)number_of(argument);
+		options->name.point = (size_t)arguments_number(argument);
 	else
-		options->name.variant = (unsigned int)number_of(argument);
+		options->name.variant = (unsigned int)arguments_number(argument);
 }
 
 static void take_option(struct options *options, int code, const char *argument)
 {
 	switch (code) {
 	case OPTION_STATES:
-		options->states = number_of(argument);
+		options->states = arguments_number(argument);
 		break;
 	case OPTION_SEED:
-		options->seed = number_of(argument);
+		options->seed = arguments_number(argument);
 		break;
 	case OPTION_SCENARIO:
 		options->scenario = argument;
 		break;
 	case OPTION_VARIANTS:
-		options->variants = (unsigned int)number_of(argument);
+		options->variants = (unsigned int)arguments_number(argument);
 		break;
 	case OPTION_QEMU:
-		options->qemu_every = (unsigned int)number_of(argument);
+		options->qemu_every = (unsigned int)arguments_number(argument);
 		break;
 	case OPTION_IMAGE:
 		options->image = argument;

@@ -7,6 +7,7 @@
  */
 #include "run.h"
 
+#include "arguments.h"
 #include "array.h"
 
 #include <errno.h>
@@ -15,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 static const struct fault faults[] = {
 	{ .name = "EIO",
@@ -267,32 +266,17 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-static uint64_t number_of(const char *text)
-{
-	char *end;
-	uint64_t value;
-
-	if (strcmp(text, "random") == 0)
-		return prng_mix((uint64_t)time(NULL) ^ (uint64_t)getpid() << 32) >> 40;
-	value = strtoull(text, &end, 0);
-	if (*end != '\0') {
-		fprintf(stderr, "%s is not a number\n", text);
-		exit(2);
-	}
-	return value;
-}
-
 static void take_option(struct options *options, int code, const char *argument)
 {
 	switch (code) {
 	case 'n':
-		options->faults = number_of(argument);
+		options->faults = arguments_number(argument);
 		break;
 	case 'r':
-		options->rounds = number_of(argument);
+		options->rounds = arguments_number(argument);
 		break;
 	case 's':
-		options->seed = number_of(argument);
+		options->seed = arguments_number(argument);
 		break;
 	case 'S':
 		options->scenario = argument;
@@ -301,14 +285,14 @@ static void take_option(struct options *options, int code, const char *argument)
 		options->fault = argument;
 		break;
 	case 'c':
-		options->nth = number_of(argument);
+		options->nth = arguments_number(argument);
 		options->again = true;
 		break;
 	case 'l':
-		options->lasts = (unsigned int)number_of(argument);
+		options->lasts = (unsigned int)arguments_number(argument);
 		break;
 	case 'm':
-		options->most = (unsigned int)number_of(argument);
+		options->most = (unsigned int)arguments_number(argument);
 		break;
 	case 'L':
 		options->leaks = true;

@@ -10,6 +10,7 @@
 #include "kinds.h"
 #include "worker.h"
 
+#include "arguments.h"
 #include "check.h"
 
 #include "array.h"
@@ -21,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -324,35 +324,20 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-static uint64_t number_of(const char *text)
-{
-	char *end;
-	uint64_t value;
-
-	if (strcmp(text, "random") == 0)
-		return prng_mix((uint64_t)time(NULL) ^ (uint64_t)getpid() << 32) >> 40;
-	value = strtoull(text, &end, 0);
-	if (*end != '\0') {
-		fprintf(stderr, "%s is not a number\n", text);
-		exit(2);
-	}
-	return value;
-}
-
 static void take_option(struct options *options, int code, const char *argument)
 {
 	switch (code) {
 	case 'l':
-		options->lives = number_of(argument);
+		options->lives = arguments_number(argument);
 		break;
 	case 'o':
-		options->operations = number_of(argument);
+		options->operations = arguments_number(argument);
 		break;
 	case 't':
-		options->threads = (unsigned int)number_of(argument);
+		options->threads = (unsigned int)arguments_number(argument);
 		break;
 	case 's':
-		options->seed = number_of(argument);
+		options->seed = arguments_number(argument);
 		break;
 	case 'k':
 		options->kind = argument;
