@@ -102,13 +102,28 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 	return 0;
 }
 
+static int another_was_first(struct imgfmt_error *reterr)
+{
+	return imgfmt_error_set(reterr, -EEXIST, "has just become an export of another imgfuse");
+}
+
 int place_check_again(const struct place *place, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 
-	if (mountinfo_find_target(place->mountpoint, &entry) < 0 || !mount_entry_is_ours(&entry))
-		return 0;
-	return imgfmt_error_set(reterr, -EEXIST, "has just become an export of another imgfuse");
+	if (mountinfo_find_target(place->mountpoint, &entry) == 0 && mount_entry_is_ours(&entry))
+		return another_was_first(reterr);
+	return 0;
+}
+
+int place_check_mounted(const struct place *place, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry own = { 0 }, below = { 0 };
+
+	if (mountinfo_find_target(place->mountpoint, &own) == 0 &&
+	    mountinfo_find_id(own.parent, &below) == 0 && mount_entry_is_ours(&below))
+		return another_was_first(reterr);
+	return 0;
 }
 
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)

@@ -32,8 +32,10 @@ int place_find(struct place *place, const struct options *options, struct imgfmt
 
 /*
  * Another imgfuse may have been started at the same moment. Look once more for an export at the
- * mount point, just before mounting: -EEXIST.
+ * mount point, just before mounting: -EEXIST. It may still come in between, so after mounting see
+ * whether the mount lies over another export, which then is in the right: -EEXIST.
  */
 int place_check_again(const struct place *place, struct imgfmt_error *reterr);
+int place_check_mounted(const struct place *place, struct imgfmt_error *reterr);
 
 void place_finish(struct place *place);

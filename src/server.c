@@ -74,6 +74,22 @@ static int leave(const struct server_start *start)
 	return background_detach(start->options->daemonize);
 }
 
+static int mount_disk(struct session *session, struct export_inode *inode,
+		      const struct place *place, bool allow_other, struct imgfmt_error *reterr)
+{
+	int r = place_check_again(place, reterr);
+
+	if (r < 0)
+		return r;
+	r = session_mount(session, inode, place->mountpoint, place->source, allow_other, reterr);
+	if (r < 0)
+		return r;
+	r = place_check_mounted(place, reterr);
+	if (r < 0)
+		session_finish(session);
+	return r;
+}
+
 static int serve_disk(struct disk *disk, const struct server_start *start)
 {
 	const struct options *options = start->options;
@@ -97,10 +113,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 		    options->discard ? "given back" : "kept",
 		    allow_other ? "let in" : "not let in");
 	describe(&inode, description, sizeof(description));
-	r = place_check_again(start->place, &why);
-	if (r == 0)
-		r = session_mount(&session, &inode, start->place->mountpoint, start->place->source,
-				  allow_other, &why);
+	r = mount_disk(&session, &inode, start->place, allow_other, &why);
 	if (r < 0)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * To be preloaded: a process that is about to mount says so, by opening the FIFO $MOUNT_GATE for
+ * writing, and goes on when somebody has opened it for reading and closed it again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void wait_at(const char *gate)
+{
+	struct pollfd reader = { .fd = open(gate, O_WRONLY | O_CLOEXEC) };
+
+	while (poll(&reader, 1, -1) < 0 && errno == EINTR)
+		;
+	close(reader.fd);
+}
+
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+	  const void *data)
+{
+	const char *gate = getenv("MOUNT_GATE");
+
+	if (gate)
+		wait_at(gate);
+	return (int)syscall(SYS_mount, source, target, type, flags, data);
+}
