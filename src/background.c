@@ -13,6 +13,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static pid_t passed_to;
+
+/* What the kernel sends, because of ^C say, it sends to the child too. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (info->si_code != SI_KERNEL)
+		kill(passed_to, number);
+}
+
+static void pass_signals_on(const sigset_t *signals, pid_t child)
+{
+	struct sigaction action = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO };
+
+	passed_to = child;
+	for (int number = 1; number < NSIG; number++)
+		if (sigismember(signals, number) > 0)
+			sigaction(number, &action, NULL);
+	sigprocmask(SIG_UNBLOCK, signals, NULL);
+}
+
 /* What the parent does: the exit status of the command. */
 static int wait_for_child(pid_t child, int fd)
 {
@@ -33,7 +54,7 @@ static int wait_for_child(pid_t child, int fd)
 	return 1;
 }
 
-int background_fork(void)
+int background_fork(const sigset_t *signals)
 {
 	int pipes[2];
 	pid_t child;
@@ -50,6 +71,7 @@ int background_fork(void)
 	}
 	if (child > 0) {
 		close(pipes[1]);
+		pass_signals_on(signals, child);
 		_exit(wait_for_child(child, pipes[0]));
 	}
 	close(pipes[0]);

@@ -5,16 +5,18 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 
 /*
  * Fork. Returns in the child only, with a descriptor for background_ready(), or -errno where
  * there is no child. The parent stays behind and ends with status 0 when the child is ready, with
- * 1 when the child ends before; the child says why on the stderr that both share.
+ * 1 when the child ends before; the child says why on the stderr that both share. Of @signals, which
+ * are blocked, the parent passes on to the child what somebody sends it.
  *
  * Must be called before there are threads, locks or files to inherit.
  */
-int background_fork(void);
+int background_fork(const sigset_t *signals);
 
 /*
  * Leave the caller: a session of our own, no terminal, no working directory, standard input and

@@ -25,6 +25,7 @@ static int run_export(const struct options *options, struct place *place, struct
 {
 	struct imgfmt_error why;
 	int background_fd = -1, r;
+	sigset_t signals;
 
 	r = place_find(place, options, &why);
 	if (r < 0) {
@@ -38,9 +39,9 @@ static int run_export(const struct options *options, struct place *place, struct
 			return 1;
 		}
 	}
-	supervisor_block_signals();
+	supervisor_block_signals(&signals);
 	if (options->daemonize) {
-		background_fd = background_fork();
+		background_fd = background_fork(&signals);
 		if (background_fd < 0) {
 			log_error("cannot go to the background: %s", strerror(-background_fd));
 			return 1;

@@ -50,12 +50,10 @@ static void end_signal_set(sigset_t *ret)
 		sigaddset(ret, end_signals[i]);
 }
 
-void supervisor_block_signals(void)
+void supervisor_block_signals(sigset_t *ret)
 {
-	sigset_t set;
-
-	end_signal_set(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	end_signal_set(ret);
+	sigprocmask(SIG_BLOCK, ret, NULL);
 	for (size_t i = 0; i < sizeof(end_signals) / sizeof(end_signals[0]); i++)
 		signal(end_signals[i], SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);

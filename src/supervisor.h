@@ -17,11 +17,14 @@
 #include "pidfile.h"
 #include "place.h"
 
+#include <signal.h>
+
 /*
  * Take the signals that end an export away from everybody else. Must be called before the first
- * process is created; it does not matter whether the caller's shell had them ignored.
+ * process is created; it does not matter whether the caller's shell had them ignored. Sets *ret to
+ * which they are.
  */
-void supervisor_block_signals(void);
+void supervisor_block_signals(sigset_t *ret);
 
 /*
  * Run an export from its beginning to its end. @background_fd is for background_ready(), or -1.

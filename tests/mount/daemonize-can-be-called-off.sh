@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A signal to the command that waits for the export to be usable calls it off: the command fails,
+# nothing is mounted, and nobody has the image any more.
+. "$(dirname "$0")/lib.sh"
+
+make_disk
+mkfifo gate
+log=$scratch/log.command
+for signal in TERM INT HUP; do
+	# a sanitizer's library wants to be the first
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$MOUNT_GATE_LIBRARY \
+		MOUNT_GATE=$PWD/gate "$IMGFUSE" -dv -p pidfile disk.qcow2 >"$log" 2>&1 </dev/null &
+	command=$!
+	processes+=("$command")
+	exec 8<gate # it is about to mount
+	kill "-$signal" "$command"
+	wait_for_log "got SIG$signal"
+	exec 8<&-
+	status=0
+	wait "$command" || status=$?
+	expect_equal "status after SIG$signal" "$status" 1
+	expect_not_mounted disk.qcow2
+	[ ! -e pidfile ] || fail "there is a pid file"
+	# This takes QEMU's locks for writing.
+	qemu-io -f qcow2 -c 'write 0 512' disk.qcow2 >/dev/null
+done
