@@ -24,6 +24,14 @@
 /* What interrupts the wait for a request. */
 #define WAKE_SIGNAL SIGUSR1
 
+/*
+ * How many threads wait in poll(2) rather than in read(2). Of those that wait in read(2) the kernel
+ * wakes one for each request, the one that has waited longest, wherever that ran. In poll(2) it wakes
+ * all, and one that finds itself on the processor of who asked, who sleeps now, has the request
+ * before another processor is awake. With more threads than these that would be a crowd.
+ */
+#define POLLERS 4
+
 /* How often those who wait are interrupted until they notice, in ms. */
 #define WAKE_INTERVAL 20
 
@@ -74,12 +82,26 @@ static const struct fuse_custom_io device_io = {
 	.writev = write_device,
 };
 
+/* As read(2), but it may be interrupted. */
+static ssize_t read_request(const struct worker *worker)
+{
+	struct pollfd device = { .fd = worker->device, .events = POLLIN };
+	ssize_t n;
+
+	do {
+		n = read(worker->device, worker->buffer, BUFFER_SIZE);
+		if (n >= 0 || errno != EAGAIN)
+			return n;
+	} while (poll(&device, 1, -1) >= 0);
+	return n;
+}
+
 static int take_requests(struct worker *worker)
 {
 	struct fuse_session *fuse = worker->workers->fuse;
 
 	while (!fuse_session_exited(fuse)) {
-		ssize_t n = read(worker->device, worker->buffer, BUFFER_SIZE);
+		ssize_t n = read_request(worker);
 		const struct fuse_buf request = { .mem = worker->buffer, .size = (size_t)n };
 
 		if (n >= (ssize_t)sizeof(struct fuse_in_header))
@@ -88,7 +110,7 @@ static int take_requests(struct worker *worker)
 			return -EIO;
 		else if (errno == ENODEV) /* unmounted, or aborted */
 			return 0;
-		else if (errno != EINTR && errno != EAGAIN && errno != ENOENT)
+		else if (errno != EINTR && errno != ENOENT)
 			return -errno;
 		/* ENOENT: who asked has given up meanwhile */
 	}
@@ -185,7 +207,11 @@ static int open_worker(struct workers *workers, struct worker *worker)
 	if (!worker->buffer)
 		return -ENOMEM;
 	worker->device = open_device(workers->fuse);
-	return worker->device < 0 ? worker->device : 0;
+	if (worker->device < 0)
+		return worker->device;
+	if (worker < workers->list + POLLERS)
+		fcntl(worker->device, F_SETFL, O_RDWR | O_NONBLOCK);
+	return 0;
 }
 
 static void ignore_signal(int signal)
