@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asking the file system with the rights of another user, for a moment, as root. For use while there
- * is one thread only.
+ * Asking the file system with the rights of another user, for a moment, as root. For use while
+ * there is one thread only.
  */
 #pragma once
 
@@ -16,7 +16,9 @@ struct identity_change {
 	gid_t gid;
 };
 
-/* Take the rights of a user and of all groups that he is in. Returns 0 or -errno: nothing changed. */
+/*
+ * Take the rights of a user and of all groups that he is in. Returns 0 or -errno: nothing changed.
+ */
 int identity_become(struct identity_change *change, uid_t user, gid_t group);
 
 /* Take the own rights again; ends the process where that fails, as nothing would be right then. */

@@ -3,8 +3,8 @@
  * What the processes of an export say to each other: messages over socket pairs, between the
  * supervisor and the server, and between the supervisor and the helper.
  *
- * The server parses images, so nobody believes it more than he must: what it says is checked for its
- * form here, and can cause no more than what it may cause as a server.
+ * The server parses images, so nobody believes it more than he must: what it says is checked for
+ * its form here, and can cause no more than what it may cause as a server.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ enum message_type {
 	MESSAGE_UNMOUNT,
 	MESSAGE_SYNC,
 	/* from the helper */
-	MESSAGE_UNMOUNTED, /* value: 0, -EBUSY: detached, or why it failed; text: the same in words */
+	MESSAGE_UNMOUNTED, /* value: 0, -EBUSY: detached, or why it failed; text: in words */
 	MESSAGE_SYNCED,
 };
 
@@ -62,7 +62,7 @@ int channel_tell(int fd, enum message_type type, int value);
 void channel_try_send(int fd, const struct message *message);
 
 /*
- * Wait for a message. Returns 1, 0 where the other end is closed, or -errno: -EPROTO for one that is
- * none of ours.
+ * Wait for a message. Returns 1, 0 where the other end is closed, or -errno: -EPROTO for one that
+ * is none of ours.
  */
 int channel_receive(int fd, struct message *ret);

@@ -207,9 +207,9 @@ static int grow(struct export_inode *inode, uint64_t size)
 }
 
 /*
- * Under the write-back cache the time of the last change is the kernel's business, and it does not move
- * it: it sets the root inode up before it knows of that cache. To move it from outside, after the last
- * close say, would keep the mount busy just when it is to be unmounted.
+ * Under the write-back cache the time of the last change is the kernel's business, and it does not
+ * move it: it sets the root inode up before it knows of that cache. To move it from outside, after
+ * the last close say, would keep the mount busy just when it is to be unmounted.
  */
 static void note_change(struct export_inode *inode)
 {
@@ -306,8 +306,8 @@ int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, u
 	int r;
 
 	/*
-	 * An end that only the kernel's cache has so far is not known here. Told this, the kernel answers
-	 * by itself from then on: all is data, up to the size that it knows.
+	 * An end that only the kernel's cache has so far is not known here. Told this, the kernel
+	 * answers by itself from then on: all is data, up to the size that it knows.
 	 */
 	if (inode->growable && inode->cache == CACHE_WRITEBACK)
 		return -ENOSYS;

@@ -81,8 +81,8 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
 void export_note_refusal(struct export_inode *inode);
 
 /*
- * Note that a write up to @end which the kernel had cached has failed with @error: it is refused, or
- * lost, and where the disk should have grown for it, the kernel's size is corrected.
+ * Note that a write up to @end which the kernel had cached has failed with @error: it is refused,
+ * or lost, and where the disk should have grown for it, the kernel's size is corrected.
  */
 void export_note_failure(struct export_inode *inode, int error, uint64_t end);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The gate: plain names only, regular files and block devices only, and for root only what the owner
- * of the image could open himself: else a stranger's image shows him root's files.
+ * The gate: plain names only, regular files and block devices only, and for root only what the
+ * owner of the image could open himself: else a stranger's image shows him root's files.
  */
 #include "gate.h"
 

@@ -37,8 +37,8 @@ struct gate {
 };
 
 /*
- * Opens regular files and block devices, by the rules above; what the user named himself without them.
- * The result refers to @gate, and is for use while there is one thread only.
+ * Opens regular files and block devices, by the rules above; what the user named himself without
+ * them. The result refers to @gate, and is for use while there is one thread only.
  */
 struct imgfmt_gate gate_make(const struct gate *gate);
 

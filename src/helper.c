@@ -72,7 +72,9 @@ static void set_caching(const struct mount_identity *identity, const char *attri
 		log_verbose("%s: %s is %s", identity->source, attribute, value);
 }
 
-/* Let the kernel read further ahead and cache more writes than it does by itself, where permitted. */
+/*
+ * Let the kernel read further ahead and cache more writes than it does by itself, where permitted.
+ */
 static void tune(const struct mount_identity *identity)
 {
 	set_caching(identity, "read_ahead_kb", READAHEAD);

@@ -65,8 +65,8 @@ int mountinfo_find_identity(const struct mount_identity *identity, struct mount_
 
 /*
  * Open the root of the file system with the device number @device, which is mounted at @path, with
- * @flags. What else may be there, perhaps the image, is not opened but -ENOENT. Waits for who serves
- * it. Returns a descriptor or -errno.
+ * @flags. What else may be there, perhaps the image, is not opened but -ENOENT. Waits for who
+ * serves it. Returns a descriptor or -errno.
  */
 int mountinfo_open(const char *path, dev_t device, int flags);
 

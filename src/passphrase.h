@@ -14,8 +14,8 @@ struct passphrase {
 };
 
 /*
- * Read the file at @path, "-" for standard input. One newline at its end does not count. Returns 0 or
- * -errno with words.
+ * Read the file at @path, "-" for standard input. One newline at its end does not count. Returns 0
+ * or -errno with words.
  */
 int passphrase_read(struct passphrase *passphrase, const char *path, struct imgfmt_error *reterr);
 

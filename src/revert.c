@@ -154,8 +154,8 @@ static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_
 }
 
 /*
- * Unmount, and give the server a moment: behind a write that was refused it uses the mount itself to put
- * the kernel's size right.
+ * Unmount, and give the server a moment: behind a write that was refused it uses the mount itself
+ * to put the kernel's size right.
  */
 static int unmount_patiently(const struct mount_identity *identity, struct imgfmt_error *reterr)
 {

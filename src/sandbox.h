@@ -3,9 +3,9 @@
  * What the serving process gives up before it takes the first request, for good: whatever an image
  * makes of it then, it can read and write the files that it has open, answer requests, and end.
  *
- * In two steps, since a part of it goes from a thread to those that it creates and to no others, and
- * creating them is itself a thing to give up. Each part that this kernel, or the container we run
- * in, does not have is left out, with a message.
+ * In two steps, since a part of it goes from a thread to those that it creates and to no others,
+ * and creating them is itself a thing to give up. Each part that this kernel, or the container we
+ * run in, does not have is left out, with a message.
  */
 #pragma once
 

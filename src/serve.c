@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One loop over three sources of events: the supervisor, the workers who find that something must be
- * corrected, and the end of the workers, which ends it.
+ * One loop over three sources of events: the supervisor, the workers who find that something must
+ * be corrected, and the end of the workers, which ends it.
  */
 #include "serve.h"
 

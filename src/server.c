@@ -119,7 +119,9 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 	else
 		r = serve(&session, start->channel, description, options->sandbox);
 	if (inode.lost < 0) {
-		/* the kernel has forgotten it, and perhaps there was nobody left whom it could tell */
+		/*
+		 * the kernel has forgotten it, and perhaps there was nobody left whom it could tell
+		 */
 		log_error("%s: the image is not complete: writing to it failed: %s", options->image,
 			  strerror(-inode.lost));
 		r = r < 0 ? r : inode.lost;

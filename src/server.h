@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server: the process that opens the image, mounts it, serves it and closes it. It ends when the
- * kernel says that the mount is gone, or when the supervisor says so.
+ * The server: the process that opens the image, mounts it, serves it and closes it. It ends when
+ * the kernel says that the mount is gone, or when the supervisor says so.
  */
 #pragma once
 

@@ -45,7 +45,7 @@ struct supervisor {
 	bool correcting;      /* the helper works at a correction */
 
 	enum step step;
-	int64_t deadline; /* when what the step waits for is overdue, in ms of the clock; 0: never */
+	int64_t deadline; /* for what the step waits for, in ms of the clock; 0: none */
 	bool usable;
 	bool reverted; /* the unmount was done */
 	bool failed;   /* for a reason of ours, which was logged */
@@ -66,7 +66,7 @@ void supervisor_kill_server(const struct supervisor *supervisor, int number);
 
 /*
  * The server has told its result, or nothing more can be heard from it, so that it is killed. Wait
- * for its end, leave nothing of it or of the helper, and leave word of how it went. Returns the exit
- * status.
+ * for its end, leave nothing of it or of the helper, and leave word of how it went. Returns the
+ * exit status.
  */
 int supervisor_clean_up(struct supervisor *supervisor);

@@ -163,8 +163,8 @@ static void handle_dead_helper(struct supervisor *supervisor)
 }
 
 /*
- * The helper may change the size of the disk who is not yet, or no more, known as him to the server:
- * so the server says whom he means. What is not for this one he will ask for again.
+ * The helper may change the size of the disk who is not yet, or no more, known as him to the
+ * server: so the server says whom he means. What is not for this one he will ask for again.
  */
 static void handle_correct(struct supervisor *supervisor, const struct message *message)
 {

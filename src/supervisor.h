@@ -2,8 +2,8 @@
 /*
  * The supervisor: the process that was started, whose id is in the pid file. It starts the server,
  * which opens the image and serves it, and the helper; it tells whom it concerns when the export is
- * usable, takes the signals, and sees to it that nothing stays when the server has ended, however it
- * did. It parses no image and holds no descriptor of one, nor an end of the session.
+ * usable, takes the signals, and sees to it that nothing stays when the server has ended, however
+ * it did. It parses no image and holds no descriptor of one, nor an end of the session.
  *
  * The first SIGINT, SIGTERM or SIGHUP unmounts, which loses nothing; a mount in use is detached and
  * served on until its last user is gone. The second one ends it at once.

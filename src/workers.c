@@ -26,9 +26,9 @@
 
 /*
  * How many threads wait in poll(2) rather than in read(2). Of those that wait in read(2) the kernel
- * wakes one for each request, the one that has waited longest, wherever that ran. In poll(2) it wakes
- * all, and one that finds itself on the processor of who asked, who sleeps now, has the request
- * before another processor is awake. With more threads than these that would be a crowd.
+ * wakes one for each request, the one that has waited longest, wherever that ran. In poll(2) it
+ * wakes all, and one that finds itself on the processor of who asked, who sleeps now, has the
+ * request before another processor is awake. With more threads than these that would be a crowd.
  */
 #define POLLERS 4
 

@@ -13,8 +13,8 @@ struct workers;
 
 /*
  * Open for each of @count threads an end of @fuse's connection of its own, where the kernel has
- * that; @fuse is mounted. The last of the threads that ends writes to the event @ended_fd. Returns 0
- * or -errno.
+ * that; @fuse is mounted. The last of the threads that ends writes to the event @ended_fd. Returns
+ * 0 or -errno.
  */
 int workers_create(struct fuse_session *fuse, unsigned int count, int ended_fd,
 		   struct workers **ret);

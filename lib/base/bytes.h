@@ -52,7 +52,10 @@ static inline void put_be64(void *bytes, uint64_t value)
 	memcpy(bytes, &value, sizeof(value));
 }
 
-/* Is every byte zero? The comparison of the buffer with itself, shifted, runs at the speed of memcmp. */
+/*
+ * Is every byte zero? The comparison of the buffer with itself, shifted, runs at the speed of
+ * memcmp.
+ */
 static inline bool all_zero(const void *bytes, size_t count)
 {
 	const unsigned char *p = bytes;

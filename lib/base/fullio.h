@@ -9,7 +9,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* Read @count bytes at @offset. Returns how many there were before the end of the file, or -errno. */
+/*
+ * Read @count bytes at @offset. Returns how many there were before the end of the file, or -errno.
+ */
 ssize_t pread_full(int fd, void *buffer, size_t count, uint64_t offset);
 
 /* Write @count bytes at @offset. Returns 0 or -errno; after an error some may have been written. */

@@ -2,8 +2,8 @@
 /*
  * Mutexes and read-write locks that are released at the end of the scope.
  *
- *	LOCKED(&state->mutex);
- *	SHARED(&image->use);
+ * 	LOCKED(&state->mutex);
+ * 	SHARED(&image->use);
  *
  * Locking cannot fail here: our locks are plain ones, and a failure is a mistake of ours.
  */
@@ -43,8 +43,8 @@ static inline void mutex_unlock_pointee(pthread_mutex_t **mutex)
 }
 
 /*
- * Set up a read-write lock that a steady stream of readers cannot keep a writer from. Who has it shared
- * must not take it once more.
+ * Set up a read-write lock that a steady stream of readers cannot keep a writer from. Who has it
+ * shared must not take it once more.
  */
 static inline void rwlock_init(pthread_rwlock_t *lock)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guard of a disk that was only guessed to be raw: whoever writes to it, a guest perhaps, must not
- * be able to turn it into an image of another format, which could name files of the host.
+ * The guard of a disk that was only guessed to be raw: whoever writes to it, a guest perhaps, must
+ * not be able to turn it into an image of another format, which could name files of the host.
  */
 #pragma once
 

@@ -9,8 +9,9 @@
  * Offsets and lengths are in bytes of the guest's disk ("guest_offset") and need no alignment.
  * Unless it says otherwise, a function returns 0 or a negative errno: -EIO the host failed,
  * -EUCLEAN the image contradicts itself, -ENOTSUP the image or the format cannot do it,
- * -EROFS the image is open for reading only, or was found to be corrupt, -EINVAL the caller's mistake, -EPERM a write that
- * would change what the image is taken for, -ENOMEM, -ENOSPC and what else the host said.
+ * -EROFS the image is open for reading only, or was found to be corrupt, -EINVAL the caller's
+ * mistake, -EPERM a write that would change what the image is taken for, -ENOMEM, -ENOSPC and what
+ * else the host said.
  *
  * All functions that take an open image may be called from many threads at once, except
  * imgfmt_close(). They may block for the host's I/O.
@@ -28,7 +29,9 @@ struct imgfmt_error {
 	char text[512];
 };
 
-/* Fill @error (which may be NULL) with a message, and return @r, so that one can return the call. */
+/*
+ * Fill @error (which may be NULL) with a message, and return @r, so that one can return the call.
+ */
 int imgfmt_error_set(struct imgfmt_error *error, int r, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -67,7 +70,9 @@ struct imgfmt_open_options {
 	const char
 		*snapshot; /* show an internal snapshot, by id or name; needs read_only. Or NULL */
 	const char *passphrase; /* of an encrypted image, or NULL */
-	/* the gate puts another file in the place of the backing file, of this format or to detect */
+	/*
+	 * the gate puts another file in the place of the backing file, of this format or to detect
+	 */
 	bool replace_backing;
 	const char *backing_format;
 	bool read_only;
@@ -76,8 +81,8 @@ struct imgfmt_open_options {
 	size_t cache_size;  /* bytes of tables kept in memory; 0 for the default of 32 MiB */
 	const struct imgfmt_gate *gate; /* NULL refuses every reference */
 	/*
-	 * Told of what the user should know though no call fails for it; may be NULL. While the image
-	 * is open it may be called from any thread that uses the image.
+	 * Told of what the user should know though no call fails for it; may be NULL. While the
+	 * image is open it may be called from any thread that uses the image.
 	 */
 	void (*warn)(void *userdata, const char *message);
 	void *userdata;
@@ -88,8 +93,8 @@ struct imgfmt_open_options {
  * before it reads it (-EBUSY where another process has it). @fd must be open for reading, and for
  * writing too unless options->read_only; it becomes the library's, also when this fails.
  *
- * On failure *ret is untouched and *reterr says why. -EROFS: it can only be opened read_only. -EUCLEAN:
- * it must be repaired first, or opened read_only.
+ * On failure *ret is untouched and *reterr says why. -EROFS: it can only be opened read_only.
+ * -EUCLEAN: it must be repaired first, or opened read_only.
  */
 int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt_image **ret,
 		struct imgfmt_error *reterr);
@@ -155,8 +160,8 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size);
 /*
  * Where the holes are: sets *ret_data to whether the byte at @guest_offset is stored (anywhere in
  * the chain), and *ret_length to how many bytes from there on, at least one and at most @length,
- * are like it; what follows may be so too. What is not data reads as zeroes; data may do so too. -EINVAL unless the range
- * is not empty and lies inside the disk.
+ * are like it; what follows may be so too. What is not data reads as zeroes; data may do so too.
+ * -EINVAL unless the range is not empty and lies inside the disk.
  */
 int imgfmt_status(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		  bool *ret_data, uint64_t *ret_length);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Inflating compressed clusters; see inflate.h. With libdeflate, which is more than twice as fast, where
- * the program was built with it; zlib has the last word on what is damaged.
+ * Inflating compressed clusters; see inflate.h. With libdeflate, which is more than twice as fast,
+ * where the program was built with it; zlib has the last word on what is damaged.
  */
 #include "inflate.h"
 

@@ -266,7 +266,9 @@ static int skip_zeroes(struct imgfmt_image *image, uint64_t guest_offset, uint64
 	return 0;
 }
 
-/* Zero a piece of a range, from its start on: what one call of the driver can, or up to a granule. */
+/*
+ * Zero a piece of a range, from its start on: what one call of the driver can, or up to a granule.
+ */
 static int zero_piece(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		      enum imgfmt_zero_mode mode, uint64_t *ret)
 {

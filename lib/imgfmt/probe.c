@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What format a file has, judged by its first bytes. Apart from taking the sample it does no I/O, so
- * that the core can also ask what a sample would become by a write.
+ * What format a file has, judged by its first bytes. Apart from taking the sample it does no I/O,
+ * so that the core can also ask what a sample would become by a write.
  */
 #include "bytes.h"
 #include "drivers.h"

@@ -6,5 +6,8 @@
 
 #include <stdint.h>
 
-/* The number that an argument says, or a new one each time for "random". Ends the program for others. */
+/*
+ * The number that an argument says, or a new one each time for "random". Ends the program for
+ * others.
+ */
 uint64_t arguments_number(const char *text);

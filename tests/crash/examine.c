@@ -117,7 +117,9 @@ static bool examine_point(struct examination *examination, const struct life *li
 	return bad;
 }
 
-/* What was closed in peace has no more leaks than before. A bitmap that became invalid is leaked. */
+/*
+ * What was closed in peace has no more leaks than before. A bitmap that became invalid is leaked.
+ */
 static bool has_leaked(const struct life *life, const struct workload *workload,
 		       struct finding *finding)
 {
@@ -125,7 +127,9 @@ static bool has_leaked(const struct life *life, const struct workload *workload,
 	struct memfile initial = { 0 };
 	struct check_result before, after;
 
-	/* A crash may have leaked clusters beyond the end of the file, which are not counted there. */
+	/*
+	 * A crash may have leaked clusters beyond the end of the file, which are not counted there.
+	 */
 	memfile_copy(&initial, &life->initial[FILE_IMAGE]);
 	memfile_resize(&initial, max_u64(initial.size, final->size));
 	check_image(&initial, &before);

@@ -74,7 +74,9 @@ static int open_image(struct run *run, const char *snapshot, bool read_only,
 			   reterr);
 }
 
-/* Read a whole disk, or a snapshot of it, while nothing fails. Returns NULL if it cannot be read. */
+/*
+ * Read a whole disk, or a snapshot of it, while nothing fails. Returns NULL if it cannot be read.
+ */
 static uint8_t *read_disk(struct run *run, const char *snapshot, uint64_t *ret_size)
 {
 	struct imgfmt_error error = { "" };

@@ -5,7 +5,8 @@
  * What must hold whatever fails: a request that answers with success has done all that it should;
  * one that fails changes nothing but the range it is for, where each byte is old or new, and says
  * what the host said; once the host works again requests do, too; a flush never succeeds again
- * after a sync has failed; afterwards the tables are without errors, and the content is what was acknowledged.
+ * after a sync has failed; afterwards the tables are without errors, and the content is what was
+ * acknowledged.
  */
 #pragma once
 

@@ -25,7 +25,9 @@ struct view {
 	unsigned int size_count;
 };
 
-/* The disk holds @bytes, @size of them, which are copied. It never becomes larger than @max_size. */
+/*
+ * The disk holds @bytes, @size of them, which are copied. It never becomes larger than @max_size.
+ */
 void view_init(struct view *view, const uint8_t *bytes, uint64_t size, uint64_t max_size);
 void view_finish(struct view *view);
 

@@ -3,9 +3,9 @@
  * An image that an input describes, and opening it.
  *
  * Such an input is: a byte of DISK_ flags; a byte that says how many operations there are, and 6
- * bytes for each; 8 bytes for the size of the file; and then chunks, each of 6 bytes for the offset,
- * 2 for the length, and what lies there. All numbers are little-endian. So an image is as long as
- * what it says, and not as its clusters; "pack" makes such a file from an image.
+ * bytes for each; 8 bytes for the size of the file; and then chunks, each of 6 bytes for the
+ * offset, 2 for the length, and what lies there. All numbers are little-endian. So an image is as
+ * long as what it says, and not as its clusters; "pack" makes such a file from an image.
  *
  * A name for a backing file leads to a raw disk, but one with an @ to the image itself.
  */

@@ -2,11 +2,11 @@
 /*
  * Fuzz target: open any image for writing, and do what the input says to it.
  *
- * What must hold for every image, however it contradicts itself: of the first cluster only the fields
- * that change by themselves are changed, so that nobody is led to another file; what was written to
- * a place is read there right afterwards. And for an image that is sound before: each read is
- * as a model says, also after closing and opening it; it is never called corrupt; and it is sound
- * afterwards, unless the host failed, and even then but for leaks.
+ * What must hold for every image, however it contradicts itself: of the first cluster only the
+ * fields that change by themselves are changed, so that nobody is led to another file; what was
+ * written to a place is read there right afterwards. And for an image that is sound before: each
+ * read is as a model says, also after closing and opening it; it is never called corrupt; and it is
+ * sound afterwards, unless the host failed, and even then but for leaks.
  */
 #include "disk.h"
 #include "host.h"
@@ -153,8 +153,8 @@ static void check_failure(const struct run *run, int r)
 }
 
 /*
- * Right after writing: a part of it that no two clusters have, as in an image that contradicts itself
- * they may be one.
+ * Right after writing: a part of it that no two clusters have, as in an image that contradicts
+ * itself they may be one.
  */
 static void check_written(const struct run *run, const uint8_t *bytes,
 			  const struct operation *operation)

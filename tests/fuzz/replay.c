@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The main() of a fuzz target without a fuzzer: replay FILE-OR-DIRECTORY... gives it every file, and
- * says how many there were. It fails where the target does, or one input takes more than a second
- * of the processor's time, or all of them together more than 64 MiB of memory, beyond what the
- * program had before; sanitizers, which take what they like, are allowed more.
+ * The main() of a fuzz target without a fuzzer: replay FILE-OR-DIRECTORY... gives it every file,
+ * and says how many there were. It fails where the target does, or one input takes more than a
+ * second of the processor's time, or all of them together more than 64 MiB of memory, beyond what
+ * the program had before; sanitizers, which take what they like, are allowed more.
  */
 #include "fuzz.h"
 

@@ -7,8 +7,8 @@
  *
  * Options are --format=FORMAT, --snapshot=NAME and --passphrase=TEXT, which is no secret here.
  *
- * Ranges that cannot be read are named on standard output, "unreadable OFFSET LENGTH" in sectors, and
- * are zeroes in the output. With --write it says which sectors could not be written; what could
+ * Ranges that cannot be read are named on standard output, "unreadable OFFSET LENGTH" in sectors,
+ * and are zeroes in the output. With --write it says which sectors could not be written; what could
  * must be read back, also after opening the image anew.
  *
  * Exits with 0; with 3 and the reason on standard error where the image cannot be opened; with 4

@@ -11,7 +11,10 @@
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 
-/* Returns a loop device over @backing with sectors of @sector_size; -1 with errno where there is none. */
+/*
+ * Returns a loop device over @backing with sectors of @sector_size; -1 with errno where there is
+ * none.
+ */
 static inline int loop_over(int backing, uint32_t sector_size)
 {
 	struct loop_config config = {

@@ -167,7 +167,9 @@ static void test_refusing(void)
 	CHECK(!path);
 }
 
-/* What the user puts in the place of a reference is for the image that he names, and for no other. */
+/*
+ * What the user puts in the place of a reference is for the image that he names, and for no other.
+ */
 static void test_replacing(void)
 {
 	char *path = NULL, other[128];

@@ -134,7 +134,9 @@ static void test_data_over_tables(void)
 	}
 }
 
-/* Put a snapshot with its L1 table behind the end of the small image; the refcounts know of both. */
+/*
+ * Put a snapshot with its L1 table behind the end of the small image; the refcounts know of both.
+ */
 static void add_snapshot(int fd, uint64_t l1_offset)
 {
 	uint8_t entry[40 + 16 + 8] = { 0 };
@@ -155,7 +157,10 @@ static void add_snapshot(int fd, uint64_t l1_offset)
 	poke64(fd, l1_offset, 0);
 }
 
-/* Tables that nobody has read so far: the L2 table of another part of the disk, and a snapshot's L1. */
+/*
+ * Tables that nobody has read so far: the L2 table of another part of the disk, and a snapshot's
+ * L1.
+ */
 static void test_data_over_distant_tables(void)
 {
 	const uint64_t distant_l2 = IMAGE_END + 3 * CLUSTER, snapshot_l1 = IMAGE_END + CLUSTER;

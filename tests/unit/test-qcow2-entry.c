@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What table entries say, for the smallest and the largest clusters, and refcounts of every width. */
+/*
+ * What table entries say, for the smallest and the largest clusters, and refcounts of every width.
+ */
 #include "qcow2/entry.h"
 
 #include "array.h"

@@ -60,7 +60,10 @@ static void test_steady_load(void)
 	CHECK_EQUAL(imgfmt_close(image), 0);
 }
 
-/* A request that stays keeps what was freed beside it from being used, however many flushes there are. */
+/*
+ * A request that stays keeps what was freed beside it from being used, however many flushes there
+ * are.
+ */
 static void test_long_request(void)
 {
 	_cleanup_close_ int fd = small_qcow2();

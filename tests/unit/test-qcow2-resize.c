@@ -59,8 +59,8 @@ static void add_backing(int fd)
 }
 
 /*
- * The new part needs a table for every 2 MiB, to hide what the backing file has there. So tables must
- * be flushed before all of them are made, and then there is no room for the rest.
+ * The new part needs a table for every 2 MiB, to hide what the backing file has there. So tables
+ * must be flushed before all of them are made, and then there is no room for the rest.
  */
 static void test_failed_growth(void)
 {

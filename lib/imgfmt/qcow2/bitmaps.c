@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Persistent bitmaps (dirty tracking for backups): we do not maintain them, and so must not leave them
- * claiming to be valid. Only their names are read here; qcow2_start_writing() does the rest.
+ * Persistent bitmaps (dirty tracking for backups): we do not maintain them, and so must not leave
+ * them claiming to be valid. Only their names are read here; qcow2_start_writing() does the rest.
  */
 #include "qcow2.h"
 
@@ -19,7 +19,9 @@ enum {
 	AT_EXTRA_LENGTH = 20,
 };
 
-/* Read the name of the entry at *offset of the directory, cut to what fits, and go on to the next. */
+/*
+ * Read the name of the entry at *offset of the directory, cut to what fits, and go on to the next.
+ */
 static int read_name(struct qcow2 *q, uint64_t *offset, char *name, size_t capacity)
 {
 	uint64_t directory_size = q->header.bitmap_directory_size;
@@ -55,7 +57,10 @@ void qcow2_name_bitmaps(struct qcow2 *q, char *text, size_t capacity)
 		char name[64];
 		int n;
 
-		/* A directory that is damaged has lost its names; that it is there is known all the same. */
+		/*
+		 * A directory that is damaged has lost its names; that it is there is known all the
+		 * same.
+		 */
 		if (read_name(q, &offset, name, sizeof(name)) != 0) {
 			snprintf(text + used, capacity - used, "%s(unreadable)", i ? ", " : "");
 			return;

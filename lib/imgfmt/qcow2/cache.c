@@ -241,7 +241,10 @@ void cache_forget(struct cache *cache, uint64_t host_offset, uint64_t length)
 	for (uint64_t at = host_offset; at < host_offset + length; at += cache->slice_size) {
 		struct slice *slice = find_slice(cache, at);
 
-		/* A slice in use here can only be another table of an image that contradicts itself. */
+		/*
+		 * A slice in use here can only be another table of an image that contradicts
+		 * itself.
+		 */
 		if (slice && slice->pins == 0)
 			slice_drop(cache, slice);
 	}

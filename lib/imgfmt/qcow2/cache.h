@@ -9,8 +9,8 @@
  *
  * Dirty slices belong to a stage, and the stages reach the disk one after the other: that is
  * how the invariants are kept, see flush.c. What a later stage writes is frozen when the
- * flush begins: a slice that changes while the flush is under way is copied first, and the change is
- * for the next flush.
+ * flush begins: a slice that changes while the flush is under way is copied first, and the change
+ * is for the next flush.
  *
  * All functions are called with the image's meta mutex held.
  */

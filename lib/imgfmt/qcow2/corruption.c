@@ -15,9 +15,9 @@
 #include <stdio.h>
 
 /*
- * Set the bit. That this fails is no further harm: whoever opens the image finds the same again. Where
- * a sync has failed, what we read may be what the host has lost: no fault of the image, in which
- * nothing that is durable leads there.
+ * Set the bit. That this fails is no further harm: whoever opens the image finds the same again.
+ * Where a sync has failed, what we read may be what the host has lost: no fault of the image, in
+ * which nothing that is durable leads there.
  */
 static void mark_header(struct qcow2 *q)
 {

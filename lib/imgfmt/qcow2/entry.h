@@ -50,17 +50,17 @@ void l2_store(const struct qcow2_geometry *geometry, uint8_t *slice, size_t inde
 	      struct l2_raw raw);
 
 /*
- * What @raw says of subcluster @subcluster of the cluster at @guest_offset. -EUCLEAN: a host cluster that
- * does not lie on a boundary, or in a data file anywhere but at @guest_offset; a zero flag in a
- * version 2 image; compressed bytes beyond what a file can have, or in a data file; a subcluster that is
- * allocated and zero, or allocated without a host cluster.
+ * What @raw says of subcluster @subcluster of the cluster at @guest_offset. -EUCLEAN: a host
+ * cluster that does not lie on a boundary, or in a data file anywhere but at @guest_offset; a zero
+ * flag in a version 2 image; compressed bytes beyond what a file can have, or in a data file; a
+ * subcluster that is allocated and zero, or allocated without a host cluster.
  */
 int l2_parse(const struct qcow2_geometry *geometry, struct l2_raw raw, uint64_t guest_offset,
 	     unsigned int subcluster, struct l2_entry *ret);
 
 /*
- * The entry for a host cluster with refcount 1 where @count subclusters from @first on hold data, and
- * the others are what @old says: zero, or unallocated, or in the same host cluster.
+ * The entry for a host cluster with refcount 1 where @count subclusters from @first on hold data,
+ * and the others are what @old says: zero, or unallocated, or in the same host cluster.
  */
 struct l2_raw l2_with_data(const struct qcow2_geometry *geometry, struct l2_raw old,
 			   uint64_t host_offset, unsigned int first, unsigned int count);

@@ -2,25 +2,27 @@
 /*
  * Bringing changed tables to the disk, in stages:
  *
- *	data, new tables, refcount blocks	sync	I1, I3
- *	the refcount table			sync
- *	L1 and L2 tables			sync
- *	decrements, recycling				I2, I5
- *	the size in the header			sync
+ * 	data, new tables, refcount blocks	sync	I1, I3
+ * 	the refcount table			sync
+ * 	L1 and L2 tables			sync
+ * 	decrements, recycling				I2, I5
+ * 	the size in the header			sync
  *
  * What the later stages write is frozen before the first sync, so that none of them can point to
  * something newer that the sync has missed. Requests go on meanwhile. A sync with nothing to
  * separate is left out.
  *
- * A writeback ends before the last sync: what it wrote survives the death of the process, and since it
- * kept the order, a power cut at any time finds an image without errors.
+ * A writeback ends before the last sync: what it wrote survives the death of the process, and since
+ * it kept the order, a power cut at any time finds an image without errors.
  */
 #include "qcow2.h"
 
 #include "bytes.h"
 #include "lock.h"
 
-/* Take what is to become durable: the state of the tables, and what they do not point to any more. */
+/*
+ * Take what is to become durable: the state of the tables, and what they do not point to any more.
+ */
 static int begin_stages(struct qcow2 *q, struct quarantine *ret_unlinked, bool *ret_changed)
 {
 	LOCKED(&q->meta);
@@ -84,7 +86,8 @@ static void give_up(struct qcow2 *q, struct quarantine *unlinked)
 
 /*
  * The unlinking is durable: from now on only requests under way can still use what it freed. What
- * waits already keeps its epoch, or a steady load with many flushes would put recycling off for ever.
+ * waits already keeps its epoch, or a steady load with many flushes would put recycling off for
+ * ever.
  */
 static void begin_waiting(struct qcow2 *q, struct quarantine *unlinked)
 {

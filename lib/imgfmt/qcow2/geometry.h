@@ -10,7 +10,9 @@
 
 #include <stddef.h>
 
-/* Tables are read, cached and written in slices of this size, or of a cluster if that is smaller. */
+/*
+ * Tables are read, cached and written in slices of this size, or of a cluster if that is smaller.
+ */
 #define QCOW2_SLICE_BITS 12u
 
 /*

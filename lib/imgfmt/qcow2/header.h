@@ -46,8 +46,8 @@ int qcow2_header_extent(const uint8_t *bytes, size_t *ret_length, struct imgfmt_
 
 /*
  * Parse the first cluster of the file, @count bytes (shorter where the file is shorter; the rest
- * counts as zeroes). Returns 0; -EINVAL where the bytes contradict the specification, -ENOTSUP for a
- * feature that is not known by name or at all (named through the feature name table), both with
+ * counts as zeroes). Returns 0; -EINVAL where the bytes contradict the specification, -ENOTSUP for
+ * a feature that is not known by name or at all (named through the feature name table), both with
  * @reterr. On success the strings of *ret are malloc'ed.
  *
  * Does not judge features that it knows (encryption, data files, dirty, corrupt): the driver does.

@@ -33,6 +33,8 @@ struct inflated_source {
 	void *userdata;
 };
 
-/* Copy @count bytes from @into bytes behind the start of a cluster, which @source makes if need be. */
+/*
+ * Copy @count bytes from @into bytes behind the start of a cluster, which @source makes if need be.
+ */
 int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
 		  size_t count, const struct inflated_source *source);

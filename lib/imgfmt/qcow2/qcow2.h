@@ -14,10 +14,10 @@
  * I5 A freed cluster is not allocated again before the flush that made its freeing durable, nor
  *    while a request may still use it.
  *
- * Locks: flushing, then meta. meta is held for look-ups, for changes of tables in the cache, and for
- * the I/O of tables; never for guest data, inflating or a sync. The exceptions are rare: a header
- * field that must be durable before anything else happens (qcow2_write_header()), the refcount
- * table's move (region.c), and letting go of clusters of a data file.
+ * Locks: flushing, then meta. meta is held for look-ups, for changes of tables in the cache, and
+ * for the I/O of tables; never for guest data, inflating or a sync. The exceptions are rare: a
+ * header field that must be durable before anything else happens (qcow2_write_header()), the
+ * refcount table's move (region.c), and letting go of clusters of a data file.
  *
  * Functions are called with meta held unless it says "takes meta".
  */
@@ -47,7 +47,10 @@ struct waiting {
 	struct quarantine next; /* what came since: it waits anew when @freed is done with */
 };
 
-/* An entry of the snapshot table, and where it lies: the next that is asked for is mostly behind it. */
+/*
+ * An entry of the snapshot table, and where it lies: the next that is asked for is mostly behind
+ * it.
+ */
 struct snapshot_cursor {
 	uint32_t index;
 	uint64_t offset;
@@ -111,9 +114,9 @@ int qcow2_change_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice *
 			  size_t *ret_index);
 
 /*
- * What the subclusters from @guest_offset on are, at most *count of them; sets *count to how many the
- * answer is for: alike, host clusters one behind the other where there are some, no more than an L2
- * slice has. Without an L2 table they are UNALLOCATED.
+ * What the subclusters from @guest_offset on are, at most *count of them; sets *count to how many
+ * the answer is for: alike, host clusters one behind the other where there are some, no more than
+ * an L2 slice has. Without an L2 table they are UNALLOCATED.
  */
 int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret);
 
@@ -140,8 +143,8 @@ int qcow2_count_refcounts(struct qcow2 *q, uint64_t first, uint64_t limit,
 			  enum refcount_match match, uint64_t *ret);
 
 /*
- * Make the refcount block for a cluster, if there is none. That takes clusters, perhaps this one: so
- * it comes before one looks for free ones.
+ * Make the refcount block for a cluster, if there is none. That takes clusters, perhaps this one:
+ * so it comes before one looks for free ones.
  */
 int qcow2_ensure_block(struct qcow2 *q, uint64_t host_cluster);
 
@@ -166,8 +169,8 @@ static inline uint64_t qcow2_reftable_entries(const struct qcow2 *q)
 int qcow2_grow_reftable(struct qcow2 *q, uint64_t host_cluster);
 
 /*
- * Allocate @count clusters in one piece, however many that is, behind all that has refcounts so far.
- * For tables of many clusters: elsewhere refcount blocks would lie between them.
+ * Allocate @count clusters in one piece, however many that is, behind all that has refcounts so
+ * far. For tables of many clusters: elsewhere refcount blocks would lie between them.
  */
 int qcow2_allocate_region(struct qcow2 *q, uint64_t count, struct run *ret);
 
@@ -219,8 +222,8 @@ int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t leng
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
 
 /*
- * Fill q->tables, before anything has changed. -EUCLEAN where two entries lead to one table: what is
- * written through the one would show through the other.
+ * Fill q->tables, before anything has changed. -EUCLEAN where two entries lead to one table: what
+ * is written through the one would show through the other.
  */
 int qcow2_collect_tables(struct qcow2 *q);
 
@@ -233,16 +236,17 @@ void qcow2_name_bitmaps(struct qcow2 *q, char *text, size_t capacity);
 
 /*
  * Say what is wrong with which table, mark the image, and let nobody write any more; only the first
- * time. Returns -EUCLEAN. For a contradiction in the tables, not for compressed data that is damaged.
+ * time. Returns -EUCLEAN. For a contradiction in the tables, not for compressed data that is
+ * damaged.
  */
 int qcow2_corrupt(struct qcow2 *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 enum qcow2_which_file { QCOW2_IMAGE_FILE, QCOW2_DATA_FILE };
 
 /*
- * The clusters from @guest_offset on need so many clusters of a file, which must begin before it ends.
- * Where they do not, it was cut short. What is missing reads as zeroes, as with QEMU; this says so
- * once.
+ * The clusters from @guest_offset on need so many clusters of a file, which must begin before it
+ * ends. Where they do not, it was cut short. What is missing reads as zeroes, as with QEMU; this
+ * says so once.
  */
 void qcow2_check_end(struct qcow2 *q, enum qcow2_which_file which, uint64_t host_offset,
 		     uint64_t clusters, uint64_t guest_offset);
@@ -259,9 +263,9 @@ int qcow2_relieve(struct qcow2 *q);
 /* ---- header_update.c ---- */
 
 /*
- * Before the first change: find the tables that guest data must not go over, and clear the autoclear
- * bits of features that we do not maintain, so that nobody takes them for valid. Blocks for a sync,
- * once.
+ * Before the first change: find the tables that guest data must not go over, and clear the
+ * autoclear bits of features that we do not maintain, so that nobody takes them for valid. Blocks
+ * for a sync, once.
  */
 int qcow2_start_writing(struct qcow2 *q);
 
@@ -275,8 +279,8 @@ int qcow2_write_begin(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int result);
 
 /*
- * Wait until no allocation in flight has the cluster of @guest_offset (I4), which may drop meta for a
- * while. Returns how many subclusters from there on, at most @count, none has.
+ * Wait until no allocation in flight has the cluster of @guest_offset (I4), which may drop meta for
+ * a while. Returns how many subclusters from there on, at most @count, none has.
  */
 uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t guest_offset, uint64_t count);
 

@@ -3,9 +3,10 @@
  * Between the moment that nothing points to a host cluster any more and the moment that it may
  * be used anew.
  *
- * First it waits for the flush that makes the unlinking durable (I2); then for the end of every request
- * that began before, since one may still read or write there (I5). Only then its refcount drops, and
- * if that leaves nothing, its space goes back to the host before anybody can allocate it again.
+ * First it waits for the flush that makes the unlinking durable (I2); then for the end of every
+ * request that began before, since one may still read or write there (I5). Only then its refcount
+ * drops, and if that leaves nothing, its space goes back to the host before anybody can allocate it
+ * again.
  */
 #include "qcow2.h"
 
@@ -68,8 +69,8 @@ bool quarantine_is_long(const struct quarantine *quarantine)
 }
 
 /*
- * How many clusters at the start of a run have nobody else who uses them. A run that has a table in it
- * was named by an entry that is wrong: letting go of it would destroy the image.
+ * How many clusters at the start of a run have nobody else who uses them. A run that has a table in
+ * it was named by an entry that is wrong: letting go of it would destroy the image.
  */
 static int count_sole(struct qcow2 *q, struct run run, uint64_t *ret)
 {

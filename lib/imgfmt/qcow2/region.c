@@ -7,8 +7,8 @@
  * holds first the blocks that describe it, then what it is for.
  *
  * A refcount table that moves is not in use before the header says so. The order is: blocks and
- * table, sync, header, sync. It happens once in a doubling of the file, and is a place that syncs with
- * meta held.
+ * table, sync, header, sync. It happens once in a doubling of the file, and is a place that syncs
+ * with meta held.
  */
 #include "qcow2.h"
 

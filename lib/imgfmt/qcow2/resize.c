@@ -160,8 +160,8 @@ static int link_in_place(struct qcow2 *q, uint64_t guest_cluster, uint64_t *coun
 }
 
 /*
- * Whoever reads a raw data file by itself must see what the guest sees: so new clusters belong to the
- * disk at once.
+ * Whoever reads a raw data file by itself must see what the guest sees: so new clusters belong to
+ * the disk at once.
  */
 static int link_growth(struct qcow2 *q, uint64_t old_size, uint64_t size)
 {
@@ -206,8 +206,8 @@ static int grow(struct qcow2 *q, uint64_t size)
 	int r;
 
 	/*
-	 * There may be something already: where a snapshot with the state of a machine was applied, that
-	 * lies beyond the end; and see below.
+	 * There may be something already: where a snapshot with the state of a machine was applied,
+	 * that lies beyond the end; and see below.
 	 */
 	r = drop_between(q, old_size, size);
 	if (r == 0 && entries > q->header.l1_size)
@@ -216,9 +216,9 @@ static int grow(struct qcow2 *q, uint64_t size)
 }
 
 /*
- * Drop what lies wholly beyond the new end. With a raw data file that is cutting the file off, and the
- * entries stay: after a crash between the one and the other the disk would not be what the file has. A
- * device keeps its length, and growing clears it.
+ * Drop what lies wholly beyond the new end. With a raw data file that is cutting the file off, and
+ * the entries stay: after a crash between the one and the other the disk would not be what the file
+ * has. A device keeps its length, and growing clears it.
  */
 static int shrink(struct qcow2 *q, uint64_t size)
 {

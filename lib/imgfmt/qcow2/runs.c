@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sets of clusters, see runs.h. An array: to look something up is a binary search, and what is added
- * later mostly goes to the end.
+ * Sets of clusters, see runs.h. An array: to look something up is a binary search, and what is
+ * added later mostly goes to the end.
  */
 #include "runs.h"
 

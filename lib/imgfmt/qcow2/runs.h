@@ -26,8 +26,8 @@ void run_set_finish(struct run_set *set);
 int run_set_add(struct run_set *set, struct run run);
 
 /*
- * Take a run away, or what of it is in the set. -ENOMEM: nothing has happened. Taking back the run that
- * was added last does not need memory.
+ * Take a run away, or what of it is in the set. -ENOMEM: nothing has happened. Taking back the run
+ * that was added last does not need memory.
  */
 int run_set_remove(struct run_set *set, struct run run);
 
@@ -35,8 +35,8 @@ int run_set_remove(struct run_set *set, struct run run);
 bool run_set_overlaps(const struct run_set *set, struct run run);
 
 /*
- * Filling a set with many runs in any order: collect each, then sort once. Nothing else may be asked of
- * the set in between. -ENOMEM: nothing has happened.
+ * Filling a set with many runs in any order: collect each, then sort once. Nothing else may be
+ * asked of the set in between. -ENOMEM: nothing has happened.
  */
 int run_set_collect(struct run_set *set, struct run run);
 

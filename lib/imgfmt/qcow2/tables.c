@@ -188,7 +188,10 @@ static void let_go_of_l2_table(struct qcow2 *q, uint64_t l2_offset)
 	struct run run = { cluster_of(&q->geometry, l2_offset), 1 };
 
 	cache_forget(&q->cache, l2_offset, q->geometry.cluster_size);
-	/* If this lacks memory, the quarantine will find a table, and that is too much said. Leak it. */
+	/*
+	 * If this lacks memory, the quarantine will find a table, and that is too much said. Leak
+	 * it.
+	 */
 	if (run_set_remove(&q->tables, run) == 0)
 		qcow2_unlink(q, run);
 }

@@ -16,9 +16,8 @@ struct driver_allocation {
 	struct list link; /* in q->allocations */
 	struct run guest; /* clusters */
 	uint64_t host_first;
-	bool reserved; /* the entries point there already */
-	struct run
-		data; /* guest subclusters that will hold data, counted from the start of the disk */
+	bool reserved;   /* the entries point there already */
+	struct run data; /* guest subclusters that will hold data, from the disk's start */
 };
 
 /* ---- allocations in flight ---- */

@@ -16,8 +16,8 @@ enum fate {
 };
 
 /*
- * What is to become of a cluster that is to read as zeroes. @alike: all of it is what @entry says of its
- * first subcluster.
+ * What is to become of a cluster that is to read as zeroes. @alike: all of it is what @entry says
+ * of its first subcluster.
  *
  * Version 2 has no zero flag: there an entry of 0 has to do, which would show a backing file. A raw
  * data file must have zeroes itself. What is zero without taking space stays, as with qemu-img.
@@ -94,7 +94,10 @@ static int zero_subclusters(struct qcow2 *q, uint64_t guest_offset, unsigned int
 	return 0;
 }
 
-/* Zero whole clusters: those that are alike, or one. Sets *count, in subclusters, to how far it got. */
+/*
+ * Zero whole clusters: those that are alike, or one. Sets *count, in subclusters, to how far it
+ * got.
+ */
 static int zero_clusters(struct qcow2 *q, uint64_t guest_offset, const struct l2_entry *entry,
 			 uint64_t alike, enum imgfmt_zero_mode mode, uint64_t *count)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Clusters compressed with zstd (compression type 1). Pure: no I/O. zstd.c needs libzstd; without it
- * zstd_absent.c stands in.
+ * Clusters compressed with zstd (compression type 1). Pure: no I/O. zstd.c needs libzstd; without
+ * it zstd_absent.c stands in.
  */
 #pragma once
 
