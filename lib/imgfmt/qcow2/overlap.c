@@ -20,7 +20,7 @@
 /* Tables are read in pieces of so many bytes. */
 #define CHUNK ((size_t)64 << 10)
 
-int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
+static int check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
 {
 	const struct qcow2_header *header = &q->header;
 	uint64_t cluster_size = q->geometry.cluster_size;
@@ -52,10 +52,19 @@ int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t le
 {
 	if (run_set_overlaps(&q->tables, clusters_of(q, host_offset, length)))
 		return -EUCLEAN;
-	return qcow2_check_fixed(q, host_offset, length);
+	return check_fixed(q, host_offset, length);
 }
 
 /* ---- collecting ---- */
+
+/* Collect a table that an entry names. A hostile image has some where its header is. */
+static int collect(struct qcow2 *q, const char *what, uint64_t table_offset, uint64_t size)
+{
+	if (check_fixed(q, table_offset, size) < 0)
+		return qcow2_corrupt(q, "%s at 0x%" PRIx64 " lies over another table", what,
+				     table_offset);
+	return run_set_collect(&q->tables, clusters_of(q, table_offset, size));
+}
 
 /* Collect the cluster that an entry of the L1 table names. An entry that is wrong names none. */
 static int collect_l2(struct qcow2 *q, uint64_t entry)
@@ -64,8 +73,7 @@ static int collect_l2(struct qcow2 *q, uint64_t entry)
 
 	if (l1_entry_parse(&q->geometry, entry, &l1) < 0 || l1.l2_offset == 0)
 		return 0;
-	return run_set_collect(&q->tables,
-			       (struct run){ cluster_of(&q->geometry, l1.l2_offset), 1 });
+	return collect(q, "L2 table", l1.l2_offset, q->geometry.cluster_size);
 }
 
 /* The same of the refcount table. */
@@ -75,12 +83,12 @@ static int collect_block(struct qcow2 *q, uint64_t entry)
 
 	if (reftable_entry_parse(&q->geometry, entry, &block) < 0 || block == 0)
 		return 0;
-	return run_set_collect(&q->tables, (struct run){ cluster_of(&q->geometry, block), 1 });
+	return collect(q, "refcount block", block, q->geometry.cluster_size);
 }
 
 /* Collect what the entries of a table lead to. Nothing is dirty yet, so the file has it all. */
 static int collect_from(struct qcow2 *q, uint64_t table_offset, uint64_t size,
-			int (*collect)(struct qcow2 *q, uint64_t entry))
+			int (*collect_entry)(struct qcow2 *q, uint64_t entry))
 {
 	_cleanup_free_ uint8_t *chunk = malloc(CHUNK);
 	int r = chunk ? 0 : -ENOMEM;
@@ -90,7 +98,7 @@ static int collect_from(struct qcow2 *q, uint64_t table_offset, uint64_t size,
 
 		r = hostfile_read(q->file, chunk, count, table_offset + at);
 		for (size_t i = 0; i < count && r == 0; i += 8)
-			r = collect(q, get_be64(chunk + i));
+			r = collect_entry(q, get_be64(chunk + i));
 	}
 	return r;
 }
@@ -103,7 +111,7 @@ static int collect_snapshots(struct qcow2 *q)
 		int r = qcow2_get_snapshot_l1(q, i, &offset, &size);
 
 		if (r == 0 && range_fits(offset, size, QCOW2_MAX_HOST_OFFSET))
-			r = run_set_collect(&q->tables, clusters_of(q, offset, size));
+			r = collect(q, "L1 table of a snapshot", offset, size);
 		if (r < 0)
 			return r;
 	}

@@ -213,17 +213,16 @@ int qcow2_recycle(struct qcow2 *q);
 /* ---- overlap.c ---- */
 
 /*
- * -EUCLEAN where a host range has a byte of the header, the L1 table, the refcount table or the
- * snapshot table: then the image contradicts itself, and writing there would destroy it.
+ * -EUCLEAN where a host range has a byte of the header, the L1 table, the refcount table, the
+ * snapshot table, or of a table in q->tables: then the image contradicts itself, and writing there
+ * would destroy it.
  */
-int qcow2_check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
-
-/* The same, or of a table in q->tables. */
 int qcow2_check_overlap(const struct qcow2 *q, uint64_t host_offset, uint64_t length);
 
 /*
- * Fill q->tables, before anything has changed. -EUCLEAN where two entries lead to one table: what
- * is written through the one would show through the other.
+ * Fill q->tables, before anything has changed. -EUCLEAN where two entries lead to one table, or one
+ * to where the header or another such table is: what is written through the one would show through
+ * the other.
  */
 int qcow2_collect_tables(struct qcow2 *q);
 

@@ -259,12 +259,6 @@ static int change_refcounts(struct qcow2 *q, struct run run, bool raise, uint64_
 		int r;
 
 		r = find_block(q, first, &block);
-		/* A hostile image has its blocks where its header is, to have us write there. */
-		if (r == 0 && block != 0 &&
-		    qcow2_check_fixed(q, block, q->geometry.cluster_size) < 0)
-			r = qcow2_corrupt(q,
-					  "refcount block at 0x%" PRIx64 " lies over another table",
-					  block);
 		if (r == 0)
 			r = block ? change_in_slice(q, block, first, count, raise) : -EUCLEAN;
 		if (r == -EUCLEAN)

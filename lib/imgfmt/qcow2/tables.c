@@ -241,11 +241,6 @@ int qcow2_own_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice **re
 		r = create_l2_table(q, guest_offset, l1.l2_offset, &l1.l2_offset);
 		if (r < 0)
 			return r;
-	} else {
-		r = qcow2_check_fixed(q, l1.l2_offset, q->geometry.cluster_size);
-		if (r < 0)
-			return qcow2_corrupt(q, "L2 table at 0x%" PRIx64 " lies over another table",
-					     l1.l2_offset);
 	}
 	return qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, ret, ret_index);
 }
