@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <semaphore.h>
 
 #define CLUSTER_SIZE 65536
 #define CLUSTERS     64
@@ -32,7 +33,7 @@ static int make(void *userdata, uint8_t *bytes)
 
 static int read_piece(struct cluster *cluster, size_t into, size_t count)
 {
-	const struct inflated_source source = { make, cluster };
+	const struct inflated_source source = { .inflate = make, .userdata = cluster };
 	uint8_t bytes[4096];
 	int r;
 
@@ -85,6 +86,70 @@ static void test_failure_is_tried_again(void)
 	inflated_finish(&cache);
 }
 
+/* A cluster whose making takes until somebody who waits for it has made the next one. */
+struct slow_cluster {
+	struct cluster cluster;
+	struct cluster *next;
+	sem_t begun, next_made;
+};
+
+static int make_slowly(void *userdata, uint8_t *bytes)
+{
+	struct slow_cluster *slow = userdata;
+
+	sem_post(&slow->begun);
+	sem_wait(&slow->next_made);
+	return make(&slow->cluster, bytes);
+}
+
+static void make_next(void *userdata)
+{
+	struct slow_cluster *slow = userdata;
+	const struct inflated_source source = { .inflate = make, .userdata = slow->next };
+
+	inflated_prepare(&cache, slow->next->value * 1000u, &source);
+	inflated_prepare(&cache, slow->next->value * 1000u, &source);
+	sem_post(&slow->next_made);
+}
+
+static void *read_slowly(void *userdata)
+{
+	struct slow_cluster *slow = userdata;
+	const struct inflated_source source = {
+		.inflate = make_slowly,
+		.meanwhile = make_next,
+		.userdata = slow,
+	};
+	uint8_t byte = 0;
+
+	CHECK_EQUAL(inflated_read(&cache, slow->cluster.value * 1000u, 0, &byte, 1, &source), 0);
+	CHECK_EQUAL(byte, slow->cluster.value);
+	return NULL;
+}
+
+/* Who waits makes the next cluster, once; a failure to do so is nobody's. */
+static void test_meanwhile(int fails)
+{
+	struct cluster next = { .value = 8, .fails = fails };
+	struct slow_cluster slow = { .cluster.value = 7, .next = &next };
+	pthread_t thread;
+
+	inflated_init(&cache, CLUSTER_SIZE);
+	sem_init(&slow.begun, 0, 0);
+	sem_init(&slow.next_made, 0, 0);
+	CHECK(pthread_create(&thread, NULL, read_slowly, &slow) == 0);
+	sem_wait(&slow.begun);
+	read_slowly(&slow);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK_EQUAL(slow.cluster.made, 1);
+	CHECK_EQUAL(next.made, fails ? 2 : 1);
+	next.fails = 0;
+	CHECK_EQUAL(read_piece(&next, 0, 512), 0);
+	CHECK_EQUAL(next.made, fails ? 3 : 1);
+	CHECK_EQUAL(cache.count, 2);
+	inflated_finish(&cache);
+}
+
 static void *read_all(void *userdata)
 {
 	struct cluster *clusters = userdata;
@@ -117,6 +182,8 @@ int main(void)
 	test_made_once();
 	test_limit();
 	test_failure_is_tried_again();
+	test_meanwhile(0);
+	test_meanwhile(-EIO);
 	test_threads();
 	return 0;
 }

@@ -29,10 +29,14 @@ static int look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, stru
 	return qcow2_look_up(q, guest_offset, count, ret);
 }
 
+/* Larger clusters than this are read in several requests, some of them at the same time. */
+#define LARGE_CLUSTER (UINT64_C(256) << 10)
+
 /* What it takes to make a cluster. */
 struct compressed {
-	const struct qcow2 *q;
+	struct qcow2 *q;
 	const struct l2_entry *entry;
+	uint64_t guest_offset; /* of its first byte */
 };
 
 static int make_cluster(void *userdata, uint8_t *cluster)
@@ -50,12 +54,35 @@ static int make_cluster(void *userdata, uint8_t *cluster)
 	return r < 0 ? r : decompress(q, stream, length, cluster, (size_t)q->geometry.cluster_size);
 }
 
-/* Read part of one compressed cluster, from @into bytes behind its start on. */
-static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, size_t into, void *buffer,
-			   size_t count)
+/*
+ * Somebody else makes the cluster: make the one behind it. Whoever reads on wants it next, and so
+ * two processors work for one who reads sequentially.
+ */
+static void make_next(void *userdata)
 {
-	struct compressed compressed = { q, entry };
-	const struct inflated_source source = { make_cluster, &compressed };
+	const struct compressed *compressed = userdata;
+	struct qcow2 *q = compressed->q;
+	uint64_t count = 1, next = compressed->guest_offset + q->geometry.cluster_size;
+	struct l2_entry entry;
+	struct compressed following = { q, &entry, next };
+	const struct inflated_source source = { .inflate = make_cluster, .userdata = &following };
+
+	if (next < q->image->size && look_up(q, next, &count, &entry) == 0 &&
+	    entry.kind == SUBCLUSTER_COMPRESSED)
+		inflated_prepare(&q->inflated, entry.host_offset, &source);
+}
+
+/* Read part of one compressed cluster, at @guest_offset. */
+static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, void *buffer,
+			   size_t count, uint64_t guest_offset)
+{
+	size_t into = (size_t)into_cluster(&q->geometry, guest_offset);
+	struct compressed compressed = { q, entry, guest_offset - into };
+	const struct inflated_source source = {
+		.inflate = make_cluster,
+		.meanwhile = q->geometry.cluster_size > LARGE_CLUSTER ? make_next : NULL,
+		.userdata = &compressed,
+	};
 
 	/* Nobody comes back for the rest of it: it need not be kept. */
 	if (count == q->geometry.cluster_size)
@@ -80,7 +107,7 @@ static int read_some(struct qcow2 *q, void *buffer, size_t count, uint64_t guest
 					      into_subcluster(geometry, guest_offset));
 	if (entry.kind == SUBCLUSTER_COMPRESSED) {
 		*ret = (size_t)min_u64(count, geometry->cluster_size - into);
-		return read_compressed(q, &entry, (size_t)into, buffer, *ret);
+		return read_compressed(q, &entry, buffer, *ret, guest_offset);
 	}
 	if (entry.kind == SUBCLUSTER_NORMAL && q->aes)
 		return aes_read(q->aes, buffer, *ret, guest_offset);

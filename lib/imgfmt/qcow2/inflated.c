@@ -114,6 +114,13 @@ static void finish_making(struct inflated_cache *cache, struct inflated *inflate
 	pthread_cond_broadcast(&cache->ready);
 }
 
+static bool is_ready(struct inflated_cache *cache, const struct inflated *inflated)
+{
+	LOCKED(&cache->mutex);
+
+	return inflated->ready;
+}
+
 static int wait_until_ready(struct inflated_cache *cache, struct inflated *inflated)
 {
 	LOCKED(&cache->mutex);
@@ -146,9 +153,25 @@ int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t int
 		return -ENOMEM;
 	if (make)
 		finish_making(cache, inflated, source->inflate(source->userdata, inflated->data));
+	else if (source->meanwhile && !is_ready(cache, inflated))
+		source->meanwhile(source->userdata);
 	r = wait_until_ready(cache, inflated);
 	if (r == 0)
 		memcpy(buffer, inflated->data + into, count);
 	put(cache, inflated);
 	return r;
+}
+
+void inflated_prepare(struct inflated_cache *cache, uint64_t host_offset,
+		      const struct inflated_source *source)
+{
+	struct inflated *inflated;
+	bool make;
+
+	inflated = get(cache, host_offset, &make);
+	if (!inflated)
+		return;
+	if (make)
+		finish_making(cache, inflated, source->inflate(source->userdata, inflated->data));
+	put(cache, inflated);
 }

@@ -6,7 +6,8 @@
  * lies there stays what it is as long as anybody may ask for it (I5), and nothing in the cache ever
  * becomes invalid.
  *
- * Bounded by bytes; safe to use from many threads. Who finds a cluster being decompressed waits.
+ * Bounded by bytes; safe to use from many threads. Who finds a cluster being decompressed waits,
+ * and may do something useful before: decompress the one behind it, say.
  */
 #pragma once
 
@@ -27,9 +28,11 @@ struct inflated_cache {
 void inflated_init(struct inflated_cache *cache, size_t cluster_size);
 void inflated_finish(struct inflated_cache *cache);
 
-/* Makes the cluster at @host_offset: fills @cluster, cluster_size bytes. Returns 0 or -errno. */
 struct inflated_source {
+	/* Makes the cluster: fills @cluster, cluster_size bytes. Returns 0 or -errno. */
 	int (*inflate)(void *userdata, uint8_t *cluster);
+	/* Called before waiting for somebody else who makes it. NULL: nothing to do. */
+	void (*meanwhile)(void *userdata);
 	void *userdata;
 };
 
@@ -38,3 +41,7 @@ struct inflated_source {
  */
 int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
 		  size_t count, const struct inflated_source *source);
+
+/* Make a cluster that somebody will want, unless it is there, or being made. */
+void inflated_prepare(struct inflated_cache *cache, uint64_t host_offset,
+		      const struct inflated_source *source);
