@@ -5,7 +5,8 @@
 # while it is stopped. Nothing is lost.
 . "$(dirname "$0")/lib.sh"
 
-# Stop or continue the server, and all processes that it has started.
+# Stop or continue the server, and all processes that it has started. Those that go on first may end
+# all before the last one is told.
 signal_all() # SIGNAL
 {
 	local pid
@@ -22,7 +23,7 @@ END
 	); do
 		# What is stopped when the test ends must go on, or nothing can be cleaned up.
 		[ "$pid" = "$server" ] || processes+=("$pid")
-		kill -s "$1" "$pid"
+		kill -s "$1" "$pid" 2>/dev/null || { [ "$1" = CONT ] && ! [ -e "/proc/$pid" ]; }
 	done
 }
 
