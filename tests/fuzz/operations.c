@@ -242,9 +242,16 @@ static void do_status(struct run *run, struct operation *operation)
 	}
 }
 
+static bool has_raw_data_file(const struct run *run)
+{
+	return run->qcow2 && (get_be64(run->header + 88) & 2) != 0;
+}
+
 static void do_truncate(struct run *run, const struct operation *operation)
 {
-	unsigned int shift = operation->kind & OPERATION_FAR ? 20 : 0;
+	/* With a raw data file growing takes an entry for each new cluster, so not that far. */
+	bool far = operation->kind & OPERATION_FAR && !has_raw_data_file(run);
+	unsigned int shift = far ? 20 : 0;
 	uint64_t wanted = operation->where << shift, old_size = imgfmt_size(run->disk.image);
 	int r = CALL(imgfmt_truncate(run->disk.image, wanted));
 	uint64_t size = imgfmt_size(run->disk.image);

@@ -10,6 +10,16 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+
+/* How often the host was asked to punch a hole, and the like. */
+static unsigned int punched;
+
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	punched++;
+	return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
 
 /* A gate that hands out one descriptor for whatever is asked for. */
 static int hand_out(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
@@ -128,6 +138,26 @@ static void test_grow_over_garbage(void)
 	CHECK_EQUAL(imgfmt_close(image), 0);
 }
 
+/*
+ * The entries stay when the disk shrinks, and are dropped when it grows again. What they pointed to
+ * lies in one piece, and is given back in few.
+ */
+static void test_grow_over_entries(void)
+{
+	_cleanup_close_ int fd = qcow2_with_data_file(), data = test_memory_file();
+	struct imgfmt_image *image = open_with(fd, &data);
+	const unsigned int tables = 8;
+
+	CHECK_EQUAL(imgfmt_truncate(image, (1 + tables) * (uint64_t)DISK_SIZE), 0);
+	CHECK_EQUAL(imgfmt_truncate(image, DISK_SIZE), 0);
+	punched = 0;
+	CHECK_EQUAL(imgfmt_truncate(image, (1 + tables) * (uint64_t)DISK_SIZE), 0);
+	CHECK(punched >= tables);
+	CHECK(punched <= 2 * tables);
+	CHECK(reads_as(image, tables * DISK_SIZE, CLUSTER, 0));
+	CHECK_EQUAL(imgfmt_close(image), 0);
+}
+
 /* A device cannot be cut off: the disk shrinks all the same, or nothing has happened. */
 static bool test_shrink_on_device(void)
 {
@@ -157,6 +187,7 @@ int main(void)
 {
 	test_failed_growth();
 	test_grow_over_garbage();
+	test_grow_over_entries();
 	if (!test_shrink_on_device()) {
 		printf("no loop device: %s\n", strerror(errno));
 		return TEST_SKIPPED;

@@ -113,9 +113,5 @@ void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offse
 		last = cluster_of(&q->geometry, entry.host_offset + entry.compressed_length - 1);
 	else if (!entry.has_host)
 		return;
-	/* A data file has no refcounts. The entry is not needed any more for this to be right. */
-	if (!q->geometry.external_data)
-		qcow2_unlink(q, (struct run){ first, last - first + 1 });
-	else if (!q->image->keep_space)
-		hostfile_discard(qcow2_data(q), entry.host_offset, q->geometry.cluster_size);
+	qcow2_unlink(q, (struct run){ first, last - first + 1 });
 }

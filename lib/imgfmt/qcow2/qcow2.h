@@ -188,7 +188,10 @@ void qcow2_take_back(struct qcow2 *q, struct run run);
 /* Nothing points to a run of clusters any more: lower their refcounts when that is durable (I2). */
 void qcow2_unlink(struct qcow2 *q, struct run run);
 
-/* Unlink what the L2 entry of the cluster at @guest_offset pointed to. */
+/*
+ * Unlink what the L2 entry of the cluster at @guest_offset pointed to. Not for data files, which
+ * have no refcounts.
+ */
 void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset);
 
 /* ---- quarantine.c ---- */

@@ -68,11 +68,14 @@ static int change_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t coun
 	for (uint64_t i = 0; i < count; i++) {
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
-		if (fate != FATE_ZERO_KEEPS)
+		if (fate != FATE_ZERO_KEEPS && !geometry->external_data)
 			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
 		l2_store(geometry, slice->data, index + i, new_entry(q, fate, old));
 	}
 	cache_put(&q->cache, slice);
+	/* In a data file all lies in place. The entries are not needed for this to be right. */
+	if (fate != FATE_ZERO_KEEPS && geometry->external_data && !q->image->keep_space)
+		hostfile_discard(qcow2_data(q), guest_offset, offset_of(geometry, count));
 	return 0;
 }
 
