@@ -16,7 +16,7 @@ for type in zlib zstd; do
 		"$(qemu-img check --output=json image.qcow2 | jq '."compressed-clusters"')" 8
 	qemu-io -f qcow2 -c 'write -P 1 4M 2M' -c 'discard 8M 2M' image.qcow2 >/dev/null
 	qemu-img convert -f qcow2 -O raw image.qcow2 wanted
-	"$IMGFUSE" --info image.qcow2 >/dev/null || continue # built without zstd
+	[ $type = zlib ] || "$IMGFUSE" --info image.qcow2 >/dev/null || continue # built without it
 	for _ in 1 2 3; do
 		start_export -r image.qcow2
 		cmp image.qcow2 wanted

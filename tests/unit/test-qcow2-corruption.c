@@ -3,6 +3,7 @@
  * Images that contradict themselves, found out while they are in use: the request fails, it is said
  * once and with the place, the header is marked, and nothing is written any more.
  */
+#include "qcow2/qcow2.h"
 #include "small-qcow2.h"
 
 #include <errno.h>
@@ -285,6 +286,50 @@ static void test_block_over_table(void)
 	close(fd);
 }
 
+/* An L2 table where the L1 table is; also one that is shared, and would be copied first. */
+static void test_l2_table_over_l1_table(void)
+{
+	const uint64_t entries[] = { AT_L1, AT_L1 | QCOW2_FLAG_COPIED };
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		int fd = small_qcow2();
+		struct imgfmt_image *image;
+
+		poke64(fd, AT_L1, entries[i]);
+		image = open_again(fd, false);
+		CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), -EUCLEAN);
+		CHECK_EQUAL(times_said, 1);
+		CHECK(strstr(said, "L2 table at 0x3000 lies over another table"));
+		CHECK(peek64(fd, AT_L1) == entries[i]);
+		CHECK_EQUAL(imgfmt_close(image), 0);
+		close(fd);
+	}
+}
+
+/* Looking ahead says what is there, but nothing of what is wrong: nobody has asked for it. */
+static void test_looking_ahead(void)
+{
+	int fd = small_qcow2();
+	struct l2_entry entry;
+	struct imgfmt_image *image;
+	struct qcow2 *q;
+
+	poke64(fd, AT_L2 + 2 * 8, 0x5200 | QCOW2_FLAG_COPIED);
+	image = open_again(fd, false);
+	q = qcow2_of(image);
+	pthread_mutex_lock(&q->meta);
+	CHECK(qcow2_look_ahead(q, 0, &entry));
+	CHECK_EQUAL(entry.kind, SUBCLUSTER_UNALLOCATED);
+	CHECK(!qcow2_look_ahead(q, CLUSTER, &entry));
+	CHECK(!qcow2_look_ahead(q, DISK_SIZE - CLUSTER, &entry));
+	pthread_mutex_unlock(&q->meta);
+	CHECK_EQUAL(times_said, 0);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, 100 * CLUSTER), 0);
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	CHECK(!is_marked(fd));
+	close(fd);
+}
+
 /*
  * An entry that names a table as its own cluster, or as compressed data, and is then let go of: the
  * table must not be given back to the host.
@@ -333,5 +378,7 @@ int main(void)
 	test_bad_reftable_entry();
 	test_block_over_table();
 	test_letting_go_of_tables();
+	test_l2_table_over_l1_table();
+	test_looking_ahead();
 	return 0;
 }

@@ -29,6 +29,13 @@ static int look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, stru
 	return qcow2_look_up(q, guest_offset, count, ret);
 }
 
+static bool look_ahead(struct qcow2 *q, uint64_t guest_offset, struct l2_entry *ret)
+{
+	LOCKED(&q->meta);
+
+	return qcow2_look_ahead(q, guest_offset, ret);
+}
+
 /* Larger clusters than this are read in several requests, some of them at the same time. */
 #define LARGE_CLUSTER (UINT64_C(256) << 10)
 
@@ -62,13 +69,16 @@ static void make_next(void *userdata)
 {
 	const struct compressed *compressed = userdata;
 	struct qcow2 *q = compressed->q;
-	uint64_t count = 1, next = compressed->guest_offset + q->geometry.cluster_size;
 	struct l2_entry entry;
-	struct compressed following = { q, &entry, next };
+	struct compressed following = {
+		.q = q,
+		.entry = &entry,
+		.guest_offset = compressed->guest_offset + q->geometry.cluster_size,
+	};
 	const struct inflated_source source = { .inflate = make_cluster, .userdata = &following };
 
-	if (next < q->image->size && look_up(q, next, &count, &entry) == 0 &&
-	    entry.kind == SUBCLUSTER_COMPRESSED)
+	if (following.guest_offset < q->image->size &&
+	    look_ahead(q, compressed->guest_offset, &entry) && entry.kind == SUBCLUSTER_COMPRESSED)
 		inflated_prepare(&q->inflated, entry.host_offset, &source);
 }
 

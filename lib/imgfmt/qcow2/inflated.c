@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the cache may take, in bytes; but never fewer clusters than this. */
+/*
+ * What the cache may take, in bytes; but never fewer clusters than this: two for each of several
+ * who read sequentially, or they would take them from each other.
+ */
 #define CACHE_SIZE   ((size_t)1 << 20)
-#define MIN_CLUSTERS 4
+#define MIN_CLUSTERS 16
 
 struct inflated {
 	struct list link;

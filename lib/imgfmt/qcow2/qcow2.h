@@ -120,6 +120,12 @@ int qcow2_change_l2_slice(struct qcow2 *q, uint64_t guest_offset, struct slice *
  */
 int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struct l2_entry *ret);
 
+/*
+ * What the entry of the cluster behind that of @guest_offset says, which was looked up. False where
+ * that is in another slice, or wrong: nobody has asked for it, and who does will hear of it.
+ */
+bool qcow2_look_ahead(struct qcow2 *q, uint64_t guest_offset, struct l2_entry *ret);
+
 /* ---- map.c ---- */
 
 int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,

@@ -146,6 +146,25 @@ int qcow2_look_up(struct qcow2 *q, uint64_t guest_offset, uint64_t *count, struc
 	return r;
 }
 
+bool qcow2_look_ahead(struct qcow2 *q, uint64_t guest_offset, struct l2_entry *ret)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	uint64_t next = guest_offset + geometry->cluster_size;
+	struct slice *slice;
+	struct l1_entry l1;
+	bool right = false;
+	size_t index;
+
+	if (qcow2_get_l1(q, guest_offset, &l1) < 0 || l1.l2_offset == 0 ||
+	    qcow2_get_l2_slice(q, l1.l2_offset, guest_offset, &slice, &index) < 0)
+		return false;
+	if (++index < entries_per_slice(geometry))
+		right = l2_parse(geometry, l2_load(geometry, slice->data, index), next, 0, ret) ==
+			0;
+	cache_put(&q->cache, slice);
+	return right;
+}
+
 /* Put the content of a new L2 table in place: a copy, or zeroes. Nothing points to it yet. */
 static int fill_l2_table(struct qcow2 *q, uint64_t new_offset, uint64_t old_offset, bool fresh)
 {
