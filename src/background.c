@@ -15,7 +15,10 @@
 
 static pid_t passed_to;
 
-/* What the kernel sends, because of ^C say, it sends to the child too. */
+/*
+ * What the kernel sends, because of ^C say, it sends to the child too. So does who sends it to the
+ * whole group, and then the child gets two. Before the export is usable no harm is in that.
+ */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
 	(void)context;

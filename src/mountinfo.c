@@ -82,7 +82,6 @@ static bool parse_line(char *line, struct mount_entry *ret)
 		return false;
 	*ret = (struct mount_entry){
 		.id = strtoul(words[0], NULL, 10),
-		.parent = strtoul(words[1], NULL, 10),
 		.device = makedev(major, minor),
 		.user = option_number(options, "user_id="),
 		.group = option_number(options, "group_id="),
@@ -119,7 +118,6 @@ static void fclose_pointee(FILE **file)
 struct wanted {
 	const char *target; /* the last one there */
 	dev_t device;       /* or the first one of it */
-	unsigned long id;
 	const struct mount_identity *identity;
 };
 
@@ -147,8 +145,6 @@ static bool is_wanted(const struct wanted *wanted, const struct mount_entry *ent
 		return is_identical(wanted->identity, entry);
 	if (wanted->target)
 		return strcmp(entry->target, wanted->target) == 0;
-	if (wanted->id)
-		return entry->id == wanted->id;
 	return entry->device == wanted->device;
 }
 
@@ -190,11 +186,6 @@ int mountinfo_find_target(const char *target, struct mount_entry *ret)
 int mountinfo_find_device(dev_t device, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .device = device }, ret);
-}
-
-int mountinfo_find_id(unsigned long id, struct mount_entry *ret)
-{
-	return find(&(struct wanted){ .id = id }, ret);
 }
 
 bool mountinfo_is_export(dev_t device)

@@ -13,8 +13,7 @@
 #define MOUNT_TYPE "fuse.imgfuse"
 
 struct mount_entry {
-	unsigned long id;     /* the kernel's, which may be given again */
-	unsigned long parent; /* the mount that this one lies in, or lies over */
+	unsigned long id; /* the kernel's, which may be given again */
 	dev_t device;
 	uid_t user; /* who mounted it, and whom it lets in; for FUSE only */
 	gid_t group;
@@ -38,9 +37,6 @@ int mountinfo_find_target(const char *target, struct mount_entry *ret);
 
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
-
-/* The same for the mount with the number @id, as long as there is one. */
-int mountinfo_find_id(unsigned long id, struct mount_entry *ret);
 
 /* Is a file with this st_dev an export of ours, wherever that is mounted or bound to? */
 bool mountinfo_is_export(dev_t device);

@@ -9,11 +9,15 @@
 #include "mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Far behind the bytes that QEMU's locks take. */
+#define CLAIM_BYTE 4096
 
 void place_finish(struct place *place)
 {
@@ -102,28 +106,36 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 	return 0;
 }
 
-static int another_was_first(struct imgfmt_error *reterr)
-{
-	return imgfmt_error_set(reterr, -EEXIST, "has just become an export of another imgfuse");
-}
-
-int place_check_again(const struct place *place, struct imgfmt_error *reterr)
+static int check_again(const struct place *place, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 
 	if (mountinfo_find_target(place->mountpoint, &entry) == 0 && mount_entry_is_ours(&entry))
-		return another_was_first(reterr);
+		return imgfmt_error_set(reterr, -EEXIST,
+					"has just become an export of another imgfuse");
 	return 0;
 }
 
-int place_check_mounted(const struct place *place, struct imgfmt_error *reterr)
+/*
+ * A lock of a byte that is none of QEMU's, so that it is in nobody's way, also where the file is
+ * the image. Who comes later either has opened the same file, below the mount, or sees the mount.
+ */
+int place_claim(const struct place *place, int *ret_fd, struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry own = { 0 }, below = { 0 };
+	struct flock claim = { .l_type = F_WRLCK, .l_start = CLAIM_BYTE, .l_len = 1 };
+	_cleanup_close_ int fd = -1;
+	int r = check_again(place, reterr);
 
-	if (mountinfo_find_target(place->mountpoint, &own) == 0 &&
-	    mountinfo_find_id(own.parent, &below) == 0 && mount_entry_is_ours(&below))
-		return another_was_first(reterr);
-	return 0;
+	if (r < 0)
+		return r;
+	fd = open(place->mountpoint, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &claim) < 0 && (errno == EAGAIN || errno == EACCES))
+		return imgfmt_error_set(reterr, -EEXIST,
+					"is just becoming an export of another imgfuse");
+	r = check_again(place, reterr);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
 }
 
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)

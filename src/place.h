@@ -31,11 +31,11 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr);
 
 /*
- * Another imgfuse may have been started at the same moment. Look once more for an export at the
- * mount point, just before mounting: -EEXIST. It may still come in between, so after mounting see
- * whether the mount lies over another export, which then is in the right: -EEXIST.
+ * Another imgfuse may have been started at the same moment. Claim the mount point, just before
+ * mounting, and look once more for an export there: -EEXIST. Sets *ret_fd to a descriptor that
+ * holds the claim until it is closed, which should be as soon as the export is usable; or to -1
+ * where there can be none, as on a read-only file system.
  */
-int place_check_again(const struct place *place, struct imgfmt_error *reterr);
-int place_check_mounted(const struct place *place, struct imgfmt_error *reterr);
+int place_claim(const struct place *place, int *ret_fd, struct imgfmt_error *reterr);
 
 void place_finish(struct place *place);

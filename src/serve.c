@@ -98,6 +98,7 @@ static void handle_corrected(struct server *server, int r)
 		if (r < 0)
 			return;
 		inode->usable = true;
+		session_end_claim(server->session);
 		stpncpy(usable.text, server->description, sizeof(usable.text) - 1);
 		channel_send(server->channel, &usable);
 	}

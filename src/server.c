@@ -9,6 +9,7 @@
 
 #include "background.h"
 #include "channel.h"
+#include "cleanup.h"
 #include "disk.h"
 #include "export.h"
 #include "imgfmt.h"
@@ -77,16 +78,14 @@ static int leave(const struct server_start *start)
 static int mount_disk(struct session *session, struct export_inode *inode,
 		      const struct place *place, bool allow_other, struct imgfmt_error *reterr)
 {
-	int r = place_check_again(place, reterr);
+	_cleanup_close_ int claim_fd = -1;
+	int r = place_claim(place, &claim_fd, reterr);
 
 	if (r < 0)
 		return r;
 	r = session_mount(session, inode, place->mountpoint, place->source, allow_other, reterr);
-	if (r < 0)
-		return r;
-	r = place_check_mounted(place, reterr);
-	if (r < 0)
-		session_finish(session);
+	if (r == 0)
+		session->claim_fd = steal_fd(&claim_fd);
 	return r;
 }
 

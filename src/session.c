@@ -151,7 +151,7 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
 {
 	int r;
 
-	*session = (struct session){ .inode = inode, .ended_fd = -1 };
+	*session = (struct session){ .inode = inode, .claim_fd = -1, .ended_fd = -1 };
 	session->mountpoint = strdup(mountpoint);
 	session->ended_fd = eventfd(0, EFD_CLOEXEC);
 	if (!session->mountpoint || session->ended_fd < 0)
@@ -202,6 +202,13 @@ int session_start(struct session *session, bool sandbox)
 	return 0;
 }
 
+void session_end_claim(struct session *session)
+{
+	if (session->claim_fd >= 0)
+		close(session->claim_fd);
+	session->claim_fd = -1;
+}
+
 void session_stop(struct session *session)
 {
 	session->stopped = true;
@@ -226,6 +233,7 @@ void session_finish(struct session *session)
 {
 	if (session->fuse)
 		session_disconnect(session);
+	session_end_claim(session);
 	if (session->ended_fd >= 0)
 		close(session->ended_fd);
 	free(session->mountpoint);

@@ -21,6 +21,7 @@ struct session {
 	struct fuse_session *fuse;
 	char *mountpoint; /* absolute; where it was mounted */
 	struct workers *workers;
+	int claim_fd; /* keeps others from mounting there too, until it is usable; or -1 */
 	int ended_fd; /* readable once the threads have ended */
 	bool stopped; /* session_stop() was called */
 	int result;   /* why they ended: 0 for the end of the mount */
@@ -44,6 +45,9 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
  * no more.
  */
 int session_start(struct session *session, bool sandbox);
+
+/* The export is usable, so that everybody sees it: no claim to its place is needed any more. */
+void session_end_claim(struct session *session);
 
 /*
  * Tell the threads to end though the mount is still there. May have to be called again, until
