@@ -41,6 +41,16 @@ static void wait_for_end(int pidfd, int timeout)
 }
 
 /*
+ * For an ordinary user the server mounts by a program, which is our child when the server has died:
+ * it must not do so after we have looked for a mount.
+ */
+static void end_mounting(const struct supervisor *supervisor)
+{
+	while (waitpid(-supervisor->server, NULL, 0) >= 0 || errno == EINTR)
+		;
+}
+
+/*
  * See the server end. Once it has told its result, the image is closed. Where it has not and speaks
  * to us no more it has lost its mind. Returns its status as waitpid() does, or -1.
  */
@@ -53,7 +63,13 @@ static int end_server(const struct supervisor *supervisor)
 	supervisor_kill_server(supervisor, SIGKILL);
 	if (supervisor->server_pidfd >= 0)
 		wait_for_end(supervisor->server_pidfd, -1);
-	return waitpid(supervisor->server, &status, 0) < 0 ? -1 : status;
+	if (!supervisor->mount.source)
+		kill(-supervisor->server, SIGKILL);
+	if (waitpid(supervisor->server, &status, 0) < 0)
+		status = -1;
+	if (!supervisor->mount.source)
+		end_mounting(supervisor);
+	return status;
 }
 
 /* Nothing that it could still do matters; a host that does not answer may keep it for ever. */

@@ -39,6 +39,7 @@ void export_init(struct export_inode *inode, struct imgfmt_image *image, const c
 	if (inode->read_only && inode->cache == CACHE_WRITEBACK)
 		inode->cache = CACHE_WRITETHROUGH;
 	rwlock_init(&inode->resize);
+	losses_init(&inode->losses);
 	pthread_mutex_init(&inode->attributes_lock, NULL);
 	inode->attributes.st_mode = S_IFREG | (image_stat->st_mode & 0777);
 	if (inode->read_only)
@@ -54,6 +55,7 @@ void export_finish(struct export_inode *inode)
 {
 	close(inode->host_fd);
 	pthread_rwlock_destroy(&inode->resize);
+	losses_finish(&inode->losses);
 	pthread_mutex_destroy(&inode->attributes_lock);
 }
 
@@ -135,19 +137,30 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
 	return 0;
 }
 
-int export_open(struct export_inode *inode, bool writable)
+int export_open(struct export_inode *inode, bool writable, struct losses_handle **ret)
 {
-	if (!writable)
-		return 0;
-	if (inode->read_only)
+	struct losses_handle *handle = NULL;
+
+	if (writable && inode->read_only)
 		return -EROFS;
-	atomic_fetch_add(&inode->writers, 1);
+	if (writable) {
+		handle = malloc(sizeof(*handle));
+		if (!handle)
+			return -ENOMEM;
+		losses_open(&inode->losses, handle);
+		atomic_fetch_add(&inode->writers, 1);
+	}
+	*ret = handle;
 	return 0;
 }
 
-void export_release(struct export_inode *inode, bool writable)
+void export_release(struct export_inode *inode, struct losses_handle *handle)
 {
-	if (writable && atomic_fetch_sub(&inode->writers, 1) == 1 && inode->refused)
+	if (!handle)
+		return;
+	losses_close(&inode->losses, handle);
+	free(handle);
+	if (atomic_fetch_sub(&inode->writers, 1) == 1 && inode->refused)
 		inode->take_error(inode->userdata);
 }
 
@@ -163,7 +176,7 @@ void export_note_failure(struct export_inode *inode, int error, uint64_t end)
 		export_note_refusal(inode);
 		return;
 	}
-	inode->lost = error;
+	losses_note(&inode->losses, error);
 	/* the disk could not grow, and the kernel believes that it has */
 	if (end > imgfmt_size(inode->image))
 		inode->correct_size(inode->userdata);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "imgfmt.h"
+#include "losses.h"
 #include "options.h"
 
 #include <pthread.h>
@@ -45,7 +46,7 @@ struct export_inode {
 	pthread_rwlock_t resize; /* shared by who relies on the size, exclusive while it changes */
 	atomic_uint writers;     /* handles that are open for writing */
 	atomic_bool usable;      /* the first priming is over */
-	atomic_int lost;         /* -errno of a cached write, until somebody surely knows of it */
+	struct losses losses;    /* cached writes that failed */
 	atomic_bool refused;     /* a cached write was, and the kernel may still remember that */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
@@ -86,9 +87,12 @@ void export_note_refusal(struct export_inode *inode);
  */
 void export_note_failure(struct export_inode *inode, int error, uint64_t end);
 
-/* Count a handle in, and out again. Opening for writing fails with -EROFS if that is no use. */
-int export_open(struct export_inode *inode, bool writable);
-void export_release(struct export_inode *inode, bool writable);
+/*
+ * Count a handle in, and out again; *ret is what is known of it, NULL for one that only reads.
+ * Opening for writing fails with -EROFS if that is no use, and with -ENOMEM.
+ */
+int export_open(struct export_inode *inode, bool writable, struct losses_handle **ret);
+void export_release(struct export_inode *inode, struct losses_handle *handle);
 
 /* Read up to @count bytes; *ret_count is less at the end of the disk only. */
 int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t guest_offset,

@@ -26,10 +26,22 @@
  */
 #define DIRTY_SHARE "10"
 
-/* Be the one whom the kernel tells of an error that it keeps for the next to ask. */
-static void take_error(const struct helper_mount *mount)
+/*
+ * Open the mount, wherever it is by now: somebody may have renamed a directory above it. What else
+ * is there is not opened.
+ */
+static int open_mount(const struct mount_identity *identity, int flags)
 {
-	_cleanup_close_ int fd = mountinfo_open(mount->path, mount->identity->device, O_RDONLY);
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	int r = mountinfo_find_identity(identity, &entry);
+
+	return r < 0 ? r : mountinfo_open(entry.target, entry.device, flags);
+}
+
+/* Be the one whom the kernel tells of an error that it keeps for the next to ask. */
+static void take_error(const struct mount_identity *identity)
+{
+	_cleanup_close_ int fd = open_mount(identity, O_RDONLY);
 
 	if (fd >= 0)
 		fsync(fd);
@@ -40,16 +52,16 @@ static void take_error(const struct helper_mount *mount)
  * writes beyond the end, and is taken from the server only in the answer to a change of the size.
  * That answer is always the true size, see export_set_attributes().
  */
-static int correct(const struct helper_mount *mount, const struct message *wanted)
+static int correct(const struct mount_identity *identity, const struct message *wanted)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	fd = mountinfo_open(mount->path, mount->identity->device, O_PATH);
+	fd = open_mount(identity, O_PATH);
 	if (fd < 0)
 		return fd;
 	if (wanted->value & CORRECT_ERROR)
-		take_error(mount);
+		take_error(identity);
 	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	if (wanted->value & CORRECT_SIZE && truncate(path, (off_t)wanted->size) < 0)
 		return -errno;
@@ -82,24 +94,24 @@ static void tune(const struct mount_identity *identity)
 }
 
 /* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
-static void sync_mount(const struct helper_mount *mount)
+static void sync_mount(const struct mount_identity *identity)
 {
-	_cleanup_close_ int fd = mountinfo_open(mount->path, mount->identity->device, O_RDONLY);
+	_cleanup_close_ int fd = open_mount(identity, O_RDONLY);
 
 	if (fd >= 0)
 		syncfs(fd);
 }
 
 /* Unmount; what is in use is detached, and that is -EBUSY. */
-static int unmount(const struct helper_mount *mount, struct imgfmt_error *reterr)
+static int unmount(const struct mount_identity *identity, struct imgfmt_error *reterr)
 {
 	int r;
 
-	r = unmount_identity(mount->identity, false, reterr);
+	r = unmount_identity(identity, false, reterr);
 	if (r != -EBUSY)
 		return r;
-	sync_mount(mount);
-	r = unmount_identity(mount->identity, true, reterr);
+	sync_mount(identity);
+	r = unmount_identity(identity, true, reterr);
 	return r < 0 ? r : -EBUSY;
 }
 
@@ -116,20 +128,20 @@ bool helper_remove_dead_mount(const struct mount_identity *identity)
 	return true;
 }
 
-void helper_work(int fd, const struct helper_mount *mount)
+void helper_work(int fd, const struct mount_identity *identity)
 {
 	struct imgfmt_error why = { "" };
 	struct message message, answer;
 
-	tune(mount->identity);
+	tune(identity);
 	while (channel_receive(fd, &message) == 1) {
 		answer = (struct message){ .type = MESSAGE_SYNCED };
 		if (message.type == MESSAGE_CORRECT) {
 			answer.type = MESSAGE_CORRECTED;
-			answer.value = correct(mount, &message);
+			answer.value = correct(identity, &message);
 		} else if (message.type == MESSAGE_UNMOUNT) {
 			answer.type = MESSAGE_UNMOUNTED;
-			answer.value = unmount(mount, &why);
+			answer.value = unmount(identity, &why);
 			snprintf(answer.text, sizeof(answer.text), "%s", why.text);
 		} else {
 			/* all of it: a mount that is detached cannot be named any more */

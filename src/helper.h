@@ -12,16 +12,11 @@
 #include "imgfmt.h"
 #include "mountinfo.h"
 
-struct helper_mount {
-	const char *path; /* where it was mounted, absolute */
-	const struct mount_identity *identity;
-};
-
 /*
- * Do what is asked over the channel @fd. Returns when the other end is closed: the supervisor is
- * gone.
+ * Do what is asked of the mount @identity over the channel @fd. Returns when the other end is
+ * closed: the supervisor is gone.
  */
-void helper_work(int fd, const struct helper_mount *mount);
+void helper_work(int fd, const struct mount_identity *identity);
 
 /*
  * Remove our mount, which no server stands behind any more, if the kernel still shows it. Waits for

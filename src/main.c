@@ -38,6 +38,11 @@ static int run_export(const struct options *options, struct place *place, struct
 			log_error("%s: %s", options->pidfile, why.text);
 			return 1;
 		}
+		if (pidfile_is(pidfile, place->image) || pidfile_is(pidfile, place->mountpoint)) {
+			log_error("%s: is the image or the MOUNTPOINT, and so not a pid file",
+				  options->pidfile);
+			return 1;
+		}
 	}
 	supervisor_block_signals(&signals);
 	if (options->daemonize) {

@@ -23,17 +23,15 @@
  * behind its back, and only by what goes through it. */
 #define ATTRIBUTES_TIMEOUT 1.0
 
-/* What a handle is, in fuse_file_info.fh. */
-#define HANDLE_WRITABLE UINT64_C(1)
-
 static struct export_inode *export_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
 
-static bool is_writable(const struct fuse_file_info *fi)
+/* What is known of a handle that is open for writing, or NULL. */
+static struct losses_handle *handle_of(const struct fuse_file_info *fi)
 {
-	return fi && fi->fh & HANDLE_WRITABLE;
+	return (struct losses_handle *)(uintptr_t)fi->fh;
 }
 
 /* ---- errors ---- */
@@ -203,16 +201,16 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct export_inode *inode = export_of(req);
-	bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
+	struct losses_handle *handle = NULL;
 	int r;
 
 	(void)ino;
-	r = export_open(inode, writable);
+	r = export_open(inode, (fi->flags & O_ACCMODE) != O_RDONLY, &handle);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fi->fh = writable ? HANDLE_WRITABLE : 0;
+	fi->fh = (uintptr_t)handle;
 	fi->direct_io = inode->cache == CACHE_NONE;
 	fi->keep_cache = inode->cache != CACHE_NONE;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
@@ -220,26 +218,34 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 #endif
 	/* an open that was interrupted will not be released */
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		export_release(inode, writable);
+		export_release(inode, handle);
 }
 
 /* When close() returns, the death of this process must lose nothing of what was written. */
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct export_inode *inode = export_of(req);
+	struct losses_handle *handle = handle_of(fi);
+	int r = 0;
+
 	(void)ino;
-	reply_result(req, FLUSHING, is_writable(fi) ? imgfmt_writeback(export_of(req)->image) : 0);
+	if (handle)
+		r = imgfmt_writeback(inode->image);
+	if (handle && r == 0)
+		r = losses_ask(&inode->losses, handle);
+	reply_result(req, FLUSHING, r);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct export_inode *inode = export_of(req);
-
+	struct losses_handle *handle = handle_of(fi);
 	int r;
 
 	(void)ino;
 	/* a mapping may have been written to after the last close() */
-	r = is_writable(fi) ? imgfmt_writeback(inode->image) : 0;
-	export_release(inode, is_writable(fi));
+	r = handle ? imgfmt_writeback(inode->image) : 0;
+	export_release(inode, handle);
 	reply_result(req, FLUSHING, r);
 }
 
@@ -250,11 +256,9 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 
 	(void)ino;
 	(void)datasync;
-	(void)fi;
 	r = imgfmt_flush(inode->image);
-	/* before the kernel sends this it has told somebody of the writes that failed */
-	if (r == 0)
-		inode->lost = 0;
+	if (r == 0 && handle_of(fi))
+		losses_tell(&inode->losses, handle_of(fi));
 	reply_result(req, FLUSHING, r);
 }
 

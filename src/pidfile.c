@@ -24,7 +24,7 @@ static bool is_replaceable(int fd)
 	if (length < 0 || length == sizeof(text))
 		return false;
 	for (ssize_t i = 0; i < length; i++)
-		if (!strchr("0123456789 \n", text[i]))
+		if (!memchr("0123456789 \n", text[i], 12))
 			return false;
 	return true;
 }
@@ -67,6 +67,14 @@ int pidfile_init(struct pidfile *pidfile, const char *path, struct imgfmt_error 
 	if (fd < 0)
 		return imgfmt_error_set(reterr, -errno, "cannot be written: %s", strerror(errno));
 	return claim(fd, reterr);
+}
+
+bool pidfile_is(const struct pidfile *pidfile, const char *path)
+{
+	struct stat ours, there;
+
+	return stat(pidfile->path, &ours) == 0 && stat(path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr)

@@ -9,6 +9,7 @@
 
 #include "imgfmt.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct pidfile {
@@ -23,6 +24,9 @@ struct pidfile {
 
 /* Remember an absolute form of @path, and find out early what would be wrong with it. */
 int pidfile_init(struct pidfile *pidfile, const char *path, struct imgfmt_error *reterr);
+
+/* Is it the file at @path, under whatever name? */
+bool pidfile_is(const struct pidfile *pidfile, const char *path);
 
 /* Write our process id. Does nothing where there is no path. */
 int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr);

@@ -74,14 +74,17 @@ static int ask_identity_as(const struct mount_entry *entry, struct identity *ret
 
 /* What one needs to wait for the end of an export, and to learn how it went. */
 struct ending {
-	int supervisor, server; /* readable once the process has ended; -1: it has, or is unknown */
-	int outcome_fd;         /* or -1 */
+	/* readable once the process has ended; -1: it has, or is unknown */
+	int supervisor, helper, server;
+	int outcome_fd; /* or -1 */
 };
 
 static void ending_finish(struct ending *ending)
 {
 	if (ending->supervisor >= 0)
 		close(ending->supervisor);
+	if (ending->helper >= 0)
+		close(ending->helper);
 	if (ending->server >= 0)
 		close(ending->server);
 	if (ending->outcome_fd >= 0)
@@ -105,8 +108,9 @@ static int open_ending(const struct mount_entry *entry, struct ending *ret)
 	ret->server = (int)syscall(SYS_pidfd_open, identity.server, 0);
 	if (ret->server < 0)
 		return -errno;
-	/* where it was killed the helper stands in for it, and the server's end is all there is */
+	/* where the one is killed the other stands in for it */
 	ret->supervisor = (int)syscall(SYS_pidfd_open, identity.supervisor, 0);
+	ret->helper = (int)syscall(SYS_pidfd_open, identity.helper, 0);
 	ret->outcome_fd = outcome_open(identity.supervisor, identity.outcome_fd, entry->user);
 	if (ret->outcome_fd < 0)
 		ret->outcome_fd = outcome_open(identity.helper, identity.outcome_fd, entry->user);
@@ -191,6 +195,11 @@ static int wait_for_end(int pidfd, int patience, const char *path, struct imgfmt
 	return 0;
 }
 
+static bool has_outcome(const struct ending *ending, struct outcome *ret)
+{
+	return ending->outcome_fd >= 0 && outcome_read(ending->outcome_fd, ret) == 0;
+}
+
 static int wait_for_ending(const struct ending *ending, int patience, const char *path,
 			   struct imgfmt_error *reterr)
 {
@@ -200,9 +209,12 @@ static int wait_for_ending(const struct ending *ending, int patience, const char
 	r = wait_for_end(ending->server, patience, path, reterr);
 	if (r == 0)
 		r = wait_for_end(ending->supervisor, patience, path, reterr);
+	/* without an outcome it was killed, and the helper is at work */
+	if (r == 0 && !has_outcome(ending, &outcome))
+		r = wait_for_end(ending->helper, patience, path, reterr);
 	if (r < 0)
 		return r;
-	if (ending->outcome_fd < 0 || outcome_read(ending->outcome_fd, &outcome) < 0)
+	if (!has_outcome(ending, &outcome))
 		return imgfmt_error_set(reterr, -ENODATA,
 					"ended, but nobody is left to say whether the image is "
 					"complete");
@@ -241,7 +253,7 @@ int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	CLEANUP(mount_identity_finish) struct mount_identity identity = { 0 };
-	CLEANUP(ending_finish) struct ending ending = { -1, -1, -1 };
+	CLEANUP(ending_finish) struct ending ending = { -1, -1, -1, -1 };
 	struct inherited inherited;
 	bool was_busy;
 	struct stat st;
@@ -260,6 +272,8 @@ int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 	r = open_ending(&entry, &ending);
 	if (r == -ENOTCONN)
 		return remove_dead(entry.target, &identity, reterr);
+	if (r == -ENOENT)
+		return imgfmt_error_set(reterr, r, "has just been unmounted by somebody else");
 	if (r < 0 && r != -ESRCH)
 		return imgfmt_error_set(
 			reterr, r, "cannot ask its server who it is (%s); only its user can end it",

@@ -121,10 +121,16 @@ static void handle_helper(struct server *server, const struct message *message)
 	ask_for_corrections(server);
 }
 
-/* Nobody looks after it any more, so that it serves until somebody unmounts. */
+/*
+ * Nobody looks after it any more, so that it serves until somebody unmounts. But what was never
+ * usable shows an empty disk, and will show nothing else: then it ends, and the mount is dead.
+ */
 static void handle_loneliness(struct server *server)
 {
 	struct export_inode *inode = server->session->inode;
+
+	if (!inode->usable)
+		session_stop(server->session);
 
 	/* not 0, which a caller in another PID namespace has */
 	inode->supervisor = -1;

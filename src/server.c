@@ -97,7 +97,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 	struct export_inode inode;
 	char description[128];
 	bool allow_other;
-	int r;
+	int r, lost;
 
 	r = session_choose_allow_other(options->allow_other, &allow_other, &why);
 	if (r < 0) {
@@ -117,13 +117,12 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else
 		r = serve(&session, start->channel, description, options->sandbox);
-	if (inode.lost < 0) {
-		/*
-		 * the kernel has forgotten it, and perhaps there was nobody left whom it could tell
-		 */
+	lost = losses_error(&inode.losses);
+	if (lost < 0) {
+		/* the kernel has forgotten it, and perhaps there was nobody left to be told */
 		log_error("%s: the image is not complete: writing to it failed: %s", options->image,
-			  strerror(-inode.lost));
-		r = r < 0 ? r : inode.lost;
+			  strerror(-lost));
+		r = r < 0 ? r : lost;
 	}
 	export_finish(&inode);
 	return r;

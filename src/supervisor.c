@@ -299,6 +299,8 @@ static bool handle_server(struct supervisor *supervisor)
 	} else if (message.type == MESSAGE_ENDED) {
 		supervisor->ended = true;
 		supervisor->result = message.value;
+		/* for who goes on if we are killed: it is not said twice */
+		outcome_write(supervisor->outcome_fd, message.value, supervisor->complaint);
 	}
 	return !supervisor->ended;
 }
@@ -464,6 +466,8 @@ int supervise(const struct options *options, const struct place *place, struct p
 		log_error("cannot tell what is open: %s", strerror(errno));
 		return 1;
 	}
+	/* what the server starts, and leaves when it dies, is ours to end */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	end_signal_set(&set);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	outcome_fd = outcome_create();

@@ -8,6 +8,7 @@
 #include "helper.h"
 #include "inherited.h"
 #include "log.h"
+#include "outcome.h"
 #include "supervision.h"
 
 #include <errno.h>
@@ -17,22 +18,23 @@
 /* The supervisor whose helper we were is gone: be it, and end the export. */
 static void take_over(struct supervisor *supervisor, pid_t dead)
 {
+	struct outcome outcome;
+
 	log_warning("%s: the supervisor was killed; ending the export", supervisor->options->image);
 	prctl(PR_SET_NAME, "imgfuse");
 	close(supervisor->helper_fd);
 	supervisor->helper_fd = -1;
 	supervisor->usable = true;
 	supervisor->step = STEP_UNMOUNT;
+	supervisor->ended = outcome_read(supervisor->outcome_fd, &outcome) == 0;
+	if (supervisor->ended)
+		supervisor->result = outcome.result;
 	pidfile_take_over(supervisor->announcement.pidfile, dead);
 }
 
 /* What the helper is before it becomes the supervisor, if it ever does. */
 static void be_helper(struct supervisor *supervisor, int fd)
 {
-	const struct helper_mount mount = {
-		.path = supervisor->place->mountpoint,
-		.identity = &supervisor->mount,
-	};
 	const int keep[] = {
 		fd,
 		supervisor->server_fd,
@@ -51,7 +53,7 @@ static void be_helper(struct supervisor *supervisor, int fd)
 		inherited_close(&inherited, keep, sizeof(keep) / sizeof(keep[0]));
 	supervisor->announcement.background_fd = -1;
 	supervisor->watch_fd = -1;
-	helper_work(fd, &mount);
+	helper_work(fd, &supervisor->mount);
 }
 
 int understudy_start(struct supervisor *supervisor)
