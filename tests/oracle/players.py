@@ -126,12 +126,17 @@ class MountPlayer:
     """Works on the export like any other program."""
 
     TRUNCATE_FLUSHES = False  # what the kernel has in its cache stays there
+    CACHES = ("writeback", "writethrough", "none")
 
     def __init__(self, program, path, plan):
         self.program = program
         self.image = path
         self.pidfile = path + ".pid"
-        self.options = ["--discard=off"] if plan.keep_space else []
+        self.options = [f"--cache={self.CACHES[plan.seed // 2 % len(self.CACHES)]}"]
+        if plan.keep_space:
+            self.options.append("--discard=off")
+        if plan.cache:
+            self.options.append(f"--cache-size={plan.cache}")
         # In place, and elsewhere.
         self.target = path if plan.seed % 2 else path + ".disk"
         self.fd = None
