@@ -161,6 +161,17 @@ class Contents:
             self._make(name, path)
         return path
 
+    def touch_memory(self):
+        """
+        Use as much memory as a measurement may need, and free it. On a virtual machine the host may
+        have to find a page when it is first used, which is not what is measured.
+        """
+        path = self._path("touched")
+        with open(path, "wb") as stream:
+            for _ in range(3 * self.size // MIB):
+                stream.write(bytes(MIB))
+        path.unlink()
+
     def fresh(self, name):
         """A copy of an image that will be changed by its first use."""
         return run("cp", "--sparse=always", str(self.image(name)),
