@@ -48,13 +48,23 @@ int losses_ask(struct losses *losses, const struct losses_handle *handle)
 	return handle->known != losses->count ? losses->error : 0;
 }
 
-void losses_tell(struct losses *losses, struct losses_handle *handle)
+unsigned int losses_count(struct losses *losses)
 {
 	LOCKED(&losses->lock);
 
-	if (handle->known != losses->count)
-		losses->ignorant--;
-	handle->known = losses->count;
+	return losses->count;
+}
+
+void losses_tell(struct losses *losses, struct losses_handle *handle, unsigned int count)
+{
+	LOCKED(&losses->lock);
+
+	/* another one may have been faster, and what was lost since is not known yet */
+	if (handle->known != losses->count) {
+		handle->known = count;
+		if (count == losses->count)
+			losses->ignorant--;
+	}
 	if (losses->ignorant == 0)
 		losses->error = 0;
 }

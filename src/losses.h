@@ -36,8 +36,11 @@ void losses_note(struct losses *losses, int error);
 /* What close() is to return: 0, or -errno of a loss that the handle may not know of. */
 int losses_ask(struct losses *losses, const struct losses_handle *handle);
 
-/* An fsync() through the handle has succeeded. */
-void losses_tell(struct losses *losses, struct losses_handle *handle);
+/* How many there are so far. */
+unsigned int losses_count(struct losses *losses);
+
+/* An fsync() through the handle has succeeded that came when there were @count losses. */
+void losses_tell(struct losses *losses, struct losses_handle *handle, unsigned int count);
 
 /* 0, or -errno of a loss that perhaps nobody was told of. */
 int losses_error(struct losses *losses);

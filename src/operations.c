@@ -252,13 +252,15 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct export_inode *inode = export_of(req);
+	unsigned int known;
 	int r;
 
 	(void)ino;
 	(void)datasync;
+	known = losses_count(&inode->losses);
 	r = imgfmt_flush(inode->image);
 	if (r == 0 && handle_of(fi))
-		losses_tell(&inode->losses, handle_of(fi));
+		losses_tell(&inode->losses, handle_of(fi), known);
 	reply_result(req, FLUSHING, r);
 }
 

@@ -24,7 +24,7 @@ static bool is_replaceable(int fd)
 	if (length < 0 || length == sizeof(text))
 		return false;
 	for (ssize_t i = 0; i < length; i++)
-		if (!memchr("0123456789 \n", text[i], 12))
+		if (text[i] == '\0' || !strchr("0123456789 \n", text[i]))
 			return false;
 	return true;
 }
