@@ -9,9 +9,7 @@ make_disk
 mkfifo gate
 log=$scratch/log.command
 for signal in TERM INT HUP; do
-	# a sanitizer's library wants to be the first
-	ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$MOUNT_GATE_LIBRARY \
-		MOUNT_GATE=$PWD/gate "$IMGFUSE" -dv -p pidfile disk.qcow2 >"$log" 2>&1 </dev/null &
+	"${gated[@]}" "$IMGFUSE" -dv -p pidfile disk.qcow2 >"$log" 2>&1 </dev/null &
 	command=$!
 	processes+=("$command")
 	exec 8<gate # it is about to mount

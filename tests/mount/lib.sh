@@ -411,6 +411,15 @@ become_users_directory()
 	fi
 }
 
+# ---- what comes in between ----
+
+# What stands before a command that waits before it mounts, see mount-gate.c: it has come that far
+# when somebody can open the FIFO "gate" of the current directory for reading, and goes on when that
+# is closed. (A sanitizer's library wants to be the first that is loaded.)
+# shellcheck disable=SC2034 # for the tests
+gated=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+	"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "MOUNT_GATE=$scratch/gate")
+
 # ---- loop devices ----
 
 # attach_loop FILE: sets loop to a new loop device over it.

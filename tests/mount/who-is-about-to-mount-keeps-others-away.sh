@@ -11,9 +11,7 @@ cp plain.raw other.raw
 mkfifo gate
 for image in disk.qcow2 other.raw; do
 	log=$scratch/log.first.$image
-	# a sanitizer's library wants to be the first
-	ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$MOUNT_GATE_LIBRARY \
-		MOUNT_GATE=$PWD/gate "$IMGFUSE" -r disk.qcow2 mountpoint >"$log" 2>&1 </dev/null &
+	"${gated[@]}" "$IMGFUSE" -r disk.qcow2 mountpoint >"$log" 2>&1 </dev/null &
 	server=$!
 	processes+=("$server")
 	exec 8<gate # it is about to mount

@@ -41,6 +41,41 @@ static void wait_for_event(int fd)
 		CHECK_EQUAL(errno, EINTR);
 }
 
+/* Threads that take requests from a descriptor. */
+struct subject {
+	struct fuse_session *fuse;
+	struct workers *workers;
+	int ended_fd;
+};
+
+static struct subject begin(int fd)
+{
+	struct subject subject = {
+		.fuse = create_session(fd),
+		.ended_fd = eventfd(0, EFD_CLOEXEC),
+	};
+
+	CHECK_EQUAL(workers_create(subject.fuse, THREADS, subject.ended_fd, &subject.workers), 0);
+	CHECK_EQUAL(workers_start(subject.workers), 0);
+	workers_release(subject.workers);
+	return subject;
+}
+
+/* See them end, with @wanted. */
+static void end(struct subject *subject, int wanted)
+{
+	wait_for_event(subject->ended_fd);
+	CHECK_EQUAL(workers_destroy(subject->workers), wanted);
+	fuse_session_destroy(subject->fuse);
+	close(subject->ended_fd);
+}
+
+/* Two ends of a connection where each message is one request. */
+static void connect_ends(int ends[2])
+{
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+}
+
 /*
  * The threads meet the failure at about the same time, and some still tell others to end while the
  * last one does: from then on they are joined.
@@ -48,18 +83,10 @@ static void wait_for_event(int fd)
 static void test_failure_of_all(void)
 {
 	for (int i = 0; i < 200; i++) {
-		int ended_fd = eventfd(0, EFD_CLOEXEC);
 		/* reading it fails */
-		struct fuse_session *fuse = create_session(open("/", O_RDONLY | O_CLOEXEC));
-		struct workers *workers;
+		struct subject subject = begin(open("/", O_RDONLY | O_CLOEXEC));
 
-		CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
-		CHECK_EQUAL(workers_start(workers), 0);
-		workers_release(workers);
-		wait_for_event(ended_fd);
-		CHECK_EQUAL(workers_destroy(workers), -EISDIR);
-		fuse_session_destroy(fuse);
-		close(ended_fd);
+		end(&subject, -EISDIR);
 	}
 }
 
@@ -67,46 +94,32 @@ static void test_failure_of_all(void)
 static void test_failure_of_one(void)
 {
 	for (int i = 0; i < 20; i++) {
-		int ended_fd = eventfd(0, EFD_CLOEXEC);
-		struct fuse_session *fuse;
-		struct workers *workers;
+		struct subject subject;
 		int ends[2];
 
-		CHECK_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-		fuse = create_session(ends[0]);
-		CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
-		CHECK_EQUAL(workers_start(workers), 0);
-		workers_release(workers);
+		connect_ends(ends);
+		subject = begin(ends[0]);
 		CHECK_EQUAL(send(ends[1], "x", 1, 0), 1);
-		wait_for_event(ended_fd);
-		CHECK_EQUAL(workers_destroy(workers), -EIO);
-		fuse_session_destroy(fuse);
+		end(&subject, -EIO);
 		close(ends[1]);
-		close(ended_fd);
 	}
 }
 
 /* Those who wait end when they are told to, which is no failure. */
 static void test_stop(void)
 {
-	int ended_fd = eventfd(0, EFD_CLOEXEC);
-	struct fuse_session *fuse;
-	struct workers *workers;
-	struct pollfd source = { .fd = ended_fd, .events = POLLIN };
+	struct subject subject;
+	struct pollfd source = { .events = POLLIN };
 	int ends[2];
 
-	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	fuse = create_session(ends[0]);
-	CHECK_EQUAL(workers_create(fuse, THREADS, ended_fd, &workers), 0);
-	CHECK_EQUAL(workers_start(workers), 0);
-	workers_release(workers);
+	connect_ends(ends);
+	subject = begin(ends[0]);
+	source.fd = subject.ended_fd;
 	do
-		workers_stop(workers);
+		workers_stop(subject.workers);
 	while (poll(&source, 1, 20) <= 0);
-	CHECK_EQUAL(workers_destroy(workers), 0);
-	fuse_session_destroy(fuse);
+	end(&subject, 0);
 	close(ends[1]);
-	close(ended_fd);
 }
 
 int main(void)
