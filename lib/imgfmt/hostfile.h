@@ -30,8 +30,8 @@ enum hostfile_role {
 
 /*
  * Take QEMU's image locks (open file description locks of one byte each, as block/file-posix.c
- * does), without waiting. -EBUSY and words in @reterr where another process stands in the way.
- * File systems without such locks: 0, as QEMU does.
+ * does), without waiting. Words in @reterr, and -EBUSY where another process stands in the way,
+ * -ENOLCK where the file system has no such locks.
  */
 int hostfile_lock(struct hostfile *file, enum hostfile_role role, struct imgfmt_error *reterr);
 

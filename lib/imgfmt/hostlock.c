@@ -135,15 +135,22 @@ static void drop_bytes(int fd)
 	}
 }
 
+/* How a kernel or a file system says that it has none, before any are taken. */
+static bool has_no_locks(int r)
+{
+	return r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOLCK;
+}
+
 int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 {
 	const struct permissions *want = &role_permissions[role];
 	bool held;
 	int r;
 
-	/* Asking fails only where the kernel or the file system has no such locks. */
-	if (test_lock(fd, USED_BASE, &held) < 0)
-		return 0;
+	r = test_lock(fd, USED_BASE, &held);
+	if (r < 0)
+		return imgfmt_error_set(reterr, has_no_locks(r) ? -ENOLCK : r,
+					"cannot be locked: %s", strerror(-r));
 	r = take_bytes(fd, USED_BASE, want->used, reterr);
 	if (r == 0)
 		r = take_bytes(fd, UNSHARED_BASE, want->unshared, reterr);

@@ -158,7 +158,7 @@ static int choose_driver(struct imgfmt_image *image, const char *format,
  * Wrap and lock a file of @image, called @path; the descriptor is consumed. Sets *ret also where it
  * fails later on, so that the caller frees it.
  */
-static int open_file(const struct imgfmt_image *image, int fd, const char *path,
+static int open_file(struct imgfmt_image *image, int fd, const char *path,
 		     const struct ancestor *above, struct hostfile **ret,
 		     struct imgfmt_error *reterr)
 {
@@ -174,6 +174,10 @@ static int open_file(const struct imgfmt_image *image, int fd, const char *path,
 	if (r < 0)
 		return r;
 	r = hostfile_lock(*ret, image->read_only ? HOSTFILE_READER : HOSTFILE_WRITER, &error);
+	if (r == -ENOLCK) {
+		imgfmt_warn(image, "%s: %s; make sure that nobody else uses it", path, error.text);
+		return 0;
+	}
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %.400s", path, error.text);
 	return 0;

@@ -132,6 +132,8 @@ static enum effect count_call(enum call call)
 	host->hits++;
 	if (call == CALL_SYNC && !fault->harmless)
 		host->sync_failed = true;
+	if (call == CALL_LOCK && !fault->harmless)
+		host->lock_failed = true;
 	/* The second half of a write that was cut off: see cut_write(). */
 	if (fault->effect == EFFECT_SHORT_ERROR && host->hits > 1)
 		return EFFECT_ERROR;
@@ -170,6 +172,7 @@ int __real_ftruncate64(int fd, off_t length);
 int __real_fdatasync(int fd);
 int __real_fstat64(int fd, struct stat *st);
 off_t __real_lseek64(int fd, off_t offset, int whence);
+int __real_fcntl64(int fd, int command, struct flock *lock);
 
 ssize_t __wrap_pread64(int fd, void *buffer, size_t count, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *buffer, size_t count, off_t offset);
@@ -179,6 +182,7 @@ int __wrap_ftruncate64(int fd, off_t length);
 int __wrap_fdatasync(int fd);
 int __wrap_fstat64(int fd, struct stat *st);
 off_t __wrap_lseek64(int fd, off_t offset, int whence);
+int __wrap_fcntl64(int fd, int command, struct flock *lock);
 
 ssize_t __wrap_pread64(int fd, void *buffer, size_t count, off_t offset)
 {
@@ -276,4 +280,10 @@ int __wrap_fstat64(int fd, struct stat *st)
 off_t __wrap_lseek64(int fd, off_t offset, int whence)
 {
 	return fails(count_call(CALL_SEEK)) ? -1 : __real_lseek64(fd, offset, whence);
+}
+
+/* The library calls it for locks only. */
+int __wrap_fcntl64(int fd, int command, struct flock *lock)
+{
+	return fails(count_call(CALL_LOCK)) ? -1 : __real_fcntl64(fd, command, lock);
 }

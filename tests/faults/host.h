@@ -21,6 +21,7 @@ enum call {
 	CALL_SYNC,
 	CALL_STAT,
 	CALL_SEEK,
+	CALL_LOCK, /* fcntl */
 	CALL_COUNT,
 };
 
@@ -55,7 +56,7 @@ struct host {
 	struct prng prng;
 
 	uint64_t hits;
-	bool sync_failed;
+	bool sync_failed, lock_failed;
 };
 
 /* There is one host, the one that was made last. */

@@ -346,6 +346,8 @@ static void live(struct run *run)
 	view_init(&run->disk, content, size, run->subject->max_size);
 	run->host.armed = true;
 	r = open_image(run, NULL, false, &error);
+	if (r == 0 && run->host.lock_failed)
+		wrong(run, "is opened without a lock");
 	pass_time(run);
 	if (r == 0) {
 		do_requests(run);
