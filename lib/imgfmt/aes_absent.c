@@ -4,11 +4,12 @@
 
 #include <errno.h>
 
-int aes_open(struct hostfile *file, const struct imgfmt_open_options *options, struct aes **ret,
-	     struct imgfmt_error *reterr)
+int aes_open(const struct imgfmt_open_options *options, uint64_t size, uint64_t granule,
+	     struct aes **ret, struct imgfmt_error *reterr)
 {
-	(void)file;
 	(void)options;
+	(void)size;
+	(void)granule;
 	(void)ret;
 	return imgfmt_error_set(
 		reterr, -ENOTSUP,
@@ -20,11 +21,14 @@ void aes_close(struct aes *aes)
 	(void)aes;
 }
 
-int aes_read(struct aes *aes, void *buffer, size_t count, uint64_t guest_offset)
+int aes_read(struct aes *aes, struct hostfile *file, void *buffer, size_t count,
+	     uint64_t guest_offset, uint64_t host_offset)
 {
 	(void)aes;
+	(void)file;
 	(void)buffer;
 	(void)count;
 	(void)guest_offset;
+	(void)host_offset;
 	return -ENOTSUP;
 }

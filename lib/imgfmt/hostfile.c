@@ -125,11 +125,6 @@ int hostfile_identity(struct hostfile *file, uint64_t *ret_device, uint64_t *ret
 	return 0;
 }
 
-int hostfile_descriptor(struct hostfile *file)
-{
-	return file->fd;
-}
-
 /* ---- moving bytes ---- */
 
 int hostfile_read(struct hostfile *file, void *buffer, size_t count, uint64_t offset)

@@ -44,9 +44,6 @@ int hostfile_allocated(struct hostfile *file, uint64_t *ret);
 /* Identity, to find loops: two hostfiles of one file have the same. */
 int hostfile_identity(struct hostfile *file, uint64_t *ret_device, uint64_t *ret_inode);
 
-/* The descriptor, for libraries that do their own I/O. It stays the hostfile's. */
-int hostfile_descriptor(struct hostfile *file);
-
 /* Read @count bytes; what lies beyond the end of the file reads as zeroes. */
 int hostfile_read(struct hostfile *file, void *buffer, size_t count, uint64_t offset);
 

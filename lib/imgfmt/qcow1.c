@@ -5,8 +5,8 @@
  * Keeps nothing of the tables in memory: each look-up reads the few entries it needs, which the
  * host has in its page cache. So there is nothing to lock, and no image can make us use memory.
  *
- * libqcow decrypts, and no more, since it does not say which clusters are unallocated, and where a
- * damaged compressed cluster inflates to less than a cluster it hands out, without an error, what
+ * libqcow decrypts, and no more (aes.h): it does not say which clusters are unallocated, and where
+ * a damaged compressed cluster inflates to less than a cluster it hands out, without an error, what
  * its buffer held of another one.
  */
 #include "aes.h"
@@ -146,17 +146,6 @@ static int read_backing_name(struct imgfmt_image *image, const struct qcow1 *q,
 	return 0;
 }
 
-static int open_encryption(const struct imgfmt_image *image, struct qcow1 *q,
-			   const struct imgfmt_open_options *options, struct imgfmt_error *reterr)
-{
-	/* libqcow reads nothing of an encrypted image whose backing file it does not have. */
-	if (image->backing_name)
-		return imgfmt_error_set(
-			reterr, -ENOTSUP,
-			"it is encrypted with AES, and has a backing file: this is not supported together");
-	return aes_open(q->file, options, &q->aes, reterr);
-}
-
 static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_options *options,
 		      struct imgfmt_error *reterr)
 {
@@ -179,15 +168,15 @@ static int qcow1_open(struct imgfmt_image *image, const struct imgfmt_open_optio
 	r = check_l1_table(q, get_be64(header + AT_SIZE), reterr);
 	if (r == 0)
 		r = read_backing_name(image, q, header, reterr);
-	q->encrypted = get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES;
-	if (r == 0 && q->encrypted && !options->describe_only)
-		r = open_encryption(image, q, options, reterr);
 	if (r < 0)
 		return r;
 	image->granule = image->unit = UINT64_C(1) << q->cluster_bits;
 	/* QEMU counts whole sectors, and leaves off what is less than one. */
 	image->size = align_down(get_be64(header + AT_SIZE), SECTOR_SIZE);
-	return 0;
+	q->encrypted = get_be32(header + AT_CRYPT_METHOD) == CRYPT_AES;
+	if (q->encrypted && !options->describe_only)
+		r = aes_open(options, image->size, image->granule, &q->aes, reterr);
+	return r;
 }
 
 /* ---- finding clusters ---- */
@@ -294,7 +283,7 @@ static int qcow1_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t
 		r = locate(q, found.entries[0], guest_offset, extent.length, &extent.host_offset);
 		if (r < 0)
 			return r;
-		/* libqcow finds the bytes by itself; that they are there is known now. */
+		/* Where they are is found again; that they are there is known now. */
 		if (q->aes)
 			extent.kind = DRIVER_ENCODED;
 	}
@@ -321,6 +310,35 @@ static int read_compressed(const struct qcow1 *q, uint64_t entry, uint8_t *strea
 	return inflate_cluster(stream, length, cluster, cluster_size);
 }
 
+/*
+ * Read a part of one cluster. A compressed cluster is not encrypted, whatever the header says.
+ * @space is for two clusters.
+ */
+static int read_cluster(const struct qcow1 *q, void *buffer, size_t count, uint64_t guest_offset,
+			uint8_t *space)
+{
+	size_t cluster_size = (size_t)1 << q->cluster_bits;
+	struct look_up found;
+	uint64_t unallocated, host_offset;
+	int r;
+
+	r = look_up(q, guest_offset, 1, &found, &unallocated);
+	if (r < 0)
+		return r;
+	/* map called it encoded, and nobody writes here. */
+	if (found.count == 0 || (kind_of(found.entries[0]) != DRIVER_ENCODED && !q->aes))
+		return -EUCLEAN;
+	if (kind_of(found.entries[0]) == DRIVER_ENCODED) {
+		r = read_compressed(q, found.entries[0], space, space + cluster_size);
+		if (r == 0)
+			memcpy(buffer, space + cluster_size + (guest_offset & (cluster_size - 1)),
+			       count);
+		return r;
+	}
+	r = locate(q, found.entries[0], guest_offset, count, &host_offset);
+	return r < 0 ? r : aes_read(q->aes, q->file, buffer, count, guest_offset, host_offset);
+}
+
 static int qcow1_read_encoded(struct imgfmt_image *image, void *buffer, size_t count,
 			      uint64_t guest_offset)
 {
@@ -334,24 +352,8 @@ static int qcow1_read_encoded(struct imgfmt_image *image, void *buffer, size_t c
 	while (count > 0) {
 		size_t into = (size_t)guest_offset & (cluster_size - 1);
 		size_t length = (size_t)min_u64(count, cluster_size - into);
-		struct look_up found;
-		uint64_t unallocated;
-		int r;
+		int r = read_cluster(q, bytes, length, guest_offset, space);
 
-		r = look_up(q, guest_offset, 1, &found, &unallocated);
-		if (r < 0)
-			return r;
-		/* map called it encoded, and nobody writes here. */
-		if (found.count == 0)
-			return -EUCLEAN;
-		/* A compressed cluster is not encrypted, whatever the header says. */
-		if (kind_of(found.entries[0]) == DRIVER_ENCODED) {
-			r = read_compressed(q, found.entries[0], space, space + cluster_size);
-			if (r == 0)
-				memcpy(bytes, space + cluster_size + into, length);
-		} else {
-			r = q->aes ? aes_read(q->aes, bytes, length, guest_offset) : -EUCLEAN;
-		}
 		if (r < 0)
 			return r;
 		bytes += length;

@@ -98,11 +98,6 @@ int hostfile_identity(struct hostfile *file, uint64_t *ret_device, uint64_t *ret
 	return 0;
 }
 
-int hostfile_descriptor(struct hostfile *file)
-{
-	return FIRST_FD + (int)(file - slots);
-}
-
 /* ---- the log ---- */
 
 static struct record *add_record(struct hostfile *file, enum record_kind kind)

@@ -97,6 +97,7 @@ int disk_open(struct disk *disk, unsigned int flags, const char *snapshot)
 		.path = "image",
 		.format = flags & DISK_RAW ? "raw" : NULL,
 		.snapshot = snapshot,
+		.passphrase = flags & DISK_PASSPHRASE ? "passphrase" : NULL,
 		.read_only = flags & DISK_READ_ONLY,
 		.describe_only = flags & DISK_DESCRIBE_ONLY,
 		.keep_space = flags & DISK_KEEP_SPACE,

@@ -20,6 +20,7 @@
 #define DISK_KEEP_SPACE    4u
 #define DISK_DESCRIBE_ONLY 8u
 #define DISK_RAW           16u /* the format is stated, and not detected */
+#define DISK_PASSPHRASE    32u /* there is one, though not the right one */
 
 #define DISK_OPERATION_SIZE 6u
 

@@ -148,12 +148,6 @@ int hostfile_identity(struct hostfile *file, uint64_t *ret_device, uint64_t *ret
 	return 0;
 }
 
-int hostfile_descriptor(struct hostfile *file)
-{
-	(void)file;
-	return -1;
-}
-
 /* ---- hostfile.h: bytes ---- */
 
 static void count_work(uint64_t count)

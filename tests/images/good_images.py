@@ -9,6 +9,7 @@ import struct
 import subprocess
 
 import craft
+import features as looks
 import zoo
 from craft import COPIED, ZERO, Image, deflate, extension
 
@@ -49,11 +50,12 @@ class Place:
         self.helpers.append(name)
 
     def snapshot(self, name, snapshot):
-        run("qemu-img", "snapshot", "-c", snapshot, self.path(name))
+        run("qemu-img", "snapshot", "-c", snapshot, *self.opening(name),
+            cwd=os.path.dirname(self.path(name)))
         self.names.append(f"{name}@{snapshot}")
 
     def create(self, name, size, *options, backing=None, image_format="qcow2"):
-        command = ["qemu-img", "create", "-q", "-f", image_format]
+        command = ["qemu-img", "create", "-q", *SECRET, "-f", image_format]
         if options:
             command += ["-o", ",".join(options)]
         if backing:
@@ -62,13 +64,19 @@ class Place:
         run(*command, os.path.basename(path), str(size), cwd=os.path.dirname(path))
         self.names.append(name)
 
+    def opening(self, name):
+        """How a tool of QEMU is told to open an image in the working directory."""
+        options = [f"driver={name.rpartition('.')[2]}", f"file.filename={os.path.basename(name)}"]
+        if "AES" in " ".join(looks.features(self.path(name))):
+            options.append(ENCRYPT)
+        return [*SECRET, "--image-opts", ",".join(options)]
+
     def io(self, name, *commands, accept=(0,)):
         arguments = [part for command in commands for part in ("-c", command)]
         pattern = os.path.join(self.directory, PATTERN)
         arguments = [argument.replace("$PATTERN", pattern) for argument in arguments]
-        path = self.path(name)
-        run("qemu-io", "-f", name.rpartition(".")[2], *arguments, os.path.basename(path),
-            cwd=os.path.dirname(path), accept=accept)
+        run("qemu-io", *arguments, *self.opening(name), cwd=os.path.dirname(self.path(name)),
+            accept=accept)
 
     def convert(self, name, source, image_format, *options):
         """Another image with the disk of one that is there. Options are of qemu-img convert."""
@@ -259,12 +267,31 @@ def odd_headers(place):
 
 
 def encrypted(place):
-    """There is a copy of the disk in the clear, which shows that the hashes are right."""
+    """
+    There is a copy of the disk in the clear, which shows that the hashes are right. What is encrypted
+    cannot be compressed any more, so clusters are small.
+    """
     place.put("good/clear.raw", b"".join(b"sector %d, " % sector * 40 for sector in range(20))
               .ljust(16384, b"\0"))
     for version, compat in ((2, "0.10"), (3, "1.1")):
         place.convert(f"good/encrypted-aes-v{version}.qcow2", "good/clear.raw", "qcow2",
                       "-o", f"compat={compat},cluster_size=1024,{ENCRYPT}")
+    name = "good/encrypted-aes-snapshot.qcow2"
+    place.convert(name, "good/clear.raw", "qcow2", "-o", f"cluster_size=4096,{ENCRYPT}")
+    place.snapshot(name, "before")
+    place.io(name, write(1000, 9000))
+    name = "good/encrypted-aes-backing.qcow2"
+    place.create(name, 1 << 18, ENCRYPT, "cluster_size=4096", backing=("clear.raw", "raw"))
+    place.io(name, write(1000, 3000), write(140000, 100), "write -z 8192 1024")
+    name = "good/encrypted-aes-extended-l2.qcow2"
+    place.create(name, 1 << 18, ENCRYPT, "cluster_size=64k", "extended_l2=on",
+                 backing=("clear.raw", "raw"))
+    place.io(name, write(3000, 3000), write(140000, 100), "write -z 8192 4096")
+    name = "good/encrypted-aes-data-file.qcow2"
+    place.create(name, 1 << 18, ENCRYPT, "cluster_size=4096", "data_file=encrypted-aes-data-file.raw")
+    place.io(name, write(3000, 3000), write(140000, 100))
+    place.names.append("good/encrypted-aes-data-file.raw")
+    place.helper("good/encrypted-aes-data-file.raw")
 
 
 def qcow1(place):
@@ -274,6 +301,10 @@ def qcow1(place):
     place.io("good/qcow1-compressed.qcow", "write -c -s $PATTERN 4096 4096",
              "write -c -P 3 12288 4096", write(16384, 512))
     place.convert("good/qcow1-encrypted.qcow", "good/clear.raw", "qcow", "-o", ENCRYPT)
+    name = "good/qcow1-encrypted-backing.qcow"
+    place.create(name, 20000 // 512 * 512, ENCRYPT, image_format="qcow",
+                 backing=("clear.raw", "raw"))
+    place.io(name, write(3072, 3072))
     place.create("good/qcow1-backing.qcow", 20000 // 512 * 512, image_format="qcow",
                  backing=("clear.raw", "raw"))
 

@@ -112,14 +112,14 @@ static void test_space(struct hostfile *file, int backing)
 }
 
 /* Many nodes, one device. */
-static void test_identity(struct hostfile *file)
+static void test_identity(struct hostfile *file, int fd)
 {
 	struct hostfile *again;
 	uint64_t device[2], inode[2];
 	struct stat st;
 	char path[] = "/tmp/imgfuse-test-XXXXXX";
 
-	CHECK(fstat(hostfile_descriptor(file), &st) == 0);
+	CHECK(fstat(fd, &st) == 0);
 	CHECK(mkdtemp(path));
 	CHECK(rmdir(path) == 0);
 	CHECK(mknod(path, S_IFBLK | 0600, st.st_rdev) == 0);
@@ -132,14 +132,14 @@ static void test_identity(struct hostfile *file)
 }
 
 /* A sync that failed once fails for ever, though the kernel has forgotten. */
-static void test_sync_error(struct hostfile *file, int backing)
+static void test_sync_error(struct hostfile *file, int fd, int backing)
 {
 	fill(file, 0x11);
 	CHECK_EQUAL(hostfile_sync(file), 0);
 	CHECK(fcntl(backing, F_ADD_SEALS, F_SEAL_WRITE) == 0);
 	fill(file, 0x22);
 	CHECK_EQUAL(hostfile_sync(file), -EIO);
-	CHECK(fdatasync(hostfile_descriptor(file)) == 0);
+	CHECK(fdatasync(fd) == 0);
 	CHECK_EQUAL(hostfile_sync(file), -EIO);
 	CHECK_EQUAL(hostfile_sync(file), -EIO);
 }
@@ -162,8 +162,8 @@ int main(void)
 	/* Last: memory cannot do it, after which the kernel takes it that nor can the device. */
 	test_zero(file, false);
 	test_zero(file, true);
-	test_identity(file);
-	test_sync_error(file, backing);
+	test_identity(file, fd);
+	test_sync_error(file, fd, backing);
 	hostfile_destroy(file);
 	close(backing);
 	return 0;

@@ -327,7 +327,6 @@ static const struct {
 	{ 32, 17, 1, -EINVAL, "cluster_bits is 17" },
 	{ 33, 5, 1, -EINVAL, "l2_bits is 5" },
 	{ 33, 14, 1, -EINVAL, "l2_bits is 14" },
-	{ 39, 1, 1, -ENOTSUP, "encrypted with AES, and has a backing file" },
 	{ 39, 2, 1, -EINVAL, "encryption method 2" },
 	{ 24, 1, 8, -EINVAL, "disk of 1 bytes" },
 	{ 24, UINT64_MAX, 8, -EINVAL, "disk of 18446744073709551615 bytes" },

@@ -154,40 +154,16 @@ static int init_state(struct qcow2 *q, const struct imgfmt_open_options *options
 	return 0;
 }
 
-/* What libqcow does not read in an encrypted image, or NULL. */
-static const char *beyond_libqcow(const struct qcow2_header *header)
-{
-	if (header->backing_name)
-		return "a backing file";
-	if (header->incompatible & QCOW2_INCOMPATIBLE_DATA_FILE)
-		return "an external data file";
-	if (header->incompatible & QCOW2_INCOMPATIBLE_EXTENDED_L2)
-		return "extended L2 entries";
-	if (header->incompatible & QCOW2_INCOMPATIBLE_COMPRESSION)
-		return "a compression type";
-	return NULL;
-}
-
 static int open_encryption(struct qcow2 *q, const struct imgfmt_open_options *options,
 			   struct imgfmt_error *reterr)
 {
-	const char *too_much = beyond_libqcow(&q->header);
-
 	if (q->header.crypt_method == QCOW2_CRYPT_NONE || options->describe_only)
 		return 0;
 	if (q->header.crypt_method == QCOW2_CRYPT_LUKS)
 		return imgfmt_error_set(reterr, -ENOTSUP,
 					"it is encrypted with LUKS, which is not supported");
-	/* libqcow knows only the active L1 table. */
-	if (options->snapshot)
-		return imgfmt_error_set(reterr, -ENOTSUP,
-					"internal snapshots of encrypted images are not supported");
-	if (too_much)
-		return imgfmt_error_set(
-			reterr, -ENOTSUP,
-			"it is encrypted with AES, and has %s: this is not supported together",
-			too_much);
-	return aes_open(q->file, options, &q->aes, reterr);
+	return aes_open(options, q->header.size, UINT64_C(1) << q->geometry.subcluster_bits,
+			&q->aes, reterr);
 }
 
 static int open_checked(struct qcow2 *q, const struct imgfmt_open_options *options,

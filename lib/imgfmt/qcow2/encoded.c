@@ -120,7 +120,8 @@ static int read_some(struct qcow2 *q, void *buffer, size_t count, uint64_t guest
 		return read_compressed(q, &entry, buffer, *ret, guest_offset);
 	}
 	if (entry.kind == SUBCLUSTER_NORMAL && q->aes)
-		return aes_read(q->aes, buffer, *ret, guest_offset);
+		return aes_read(q->aes, qcow2_data(q), buffer, *ret, guest_offset,
+				entry.host_offset + into);
 	/* Somebody has written there since map was asked. */
 	return -EAGAIN;
 }
