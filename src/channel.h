@@ -29,6 +29,7 @@ enum message_type {
 	MESSAGE_UNMOUNT,
 	MESSAGE_SYNC,
 	/* from the helper */
+	MESSAGE_READY,     /* it has left the process group of the supervisor */
 	MESSAGE_UNMOUNTED, /* value: 0, -EBUSY: detached, or why it failed; text: in words */
 	MESSAGE_SYNCED,
 };

@@ -133,6 +133,7 @@ void helper_work(int fd, const struct mount_identity *identity)
 	struct imgfmt_error why = { "" };
 	struct message message, answer;
 
+	channel_tell(fd, MESSAGE_READY, 0);
 	tune(identity);
 	while (channel_receive(fd, &message) == 1) {
 		answer = (struct message){ .type = MESSAGE_SYNCED };

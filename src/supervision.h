@@ -52,11 +52,17 @@ struct supervisor {
 };
 
 /*
- * Start a helper, tell the server who it is, who asks again for what the one before has not
- * corrected, and have it unmount where the one before was to. Returns 0 or -errno.
+ * Start a helper, and have it unmount where the one before was to. Returns 0 or -errno.
  * Returns also in the helper, when that has become the supervisor.
  */
 int understudy_start(struct supervisor *supervisor);
+
+/*
+ * The helper is ready: tell the server who it is, who asks again for what the one before has not
+ * corrected. Not earlier: who kills our process group would kill both of us, and leave a server
+ * that relies on us. A server that nobody has been introduced to yet unmounts, and ends.
+ */
+void understudy_introduce(struct supervisor *supervisor);
 
 /* Learn which mount is ours. Returns 0 or -errno. */
 int supervisor_find_mount(struct supervisor *supervisor);

@@ -214,6 +214,8 @@ static void handle_helper(struct supervisor *supervisor)
 
 	if (channel_receive(supervisor->helper_fd, &message) != 1)
 		handle_dead_helper(supervisor);
+	else if (message.type == MESSAGE_READY)
+		understudy_introduce(supervisor);
 	else if (message.type == MESSAGE_CORRECTED)
 		handle_corrected(supervisor, &message);
 	else if (message.type == MESSAGE_UNMOUNTED)

@@ -56,9 +56,20 @@ static void be_helper(struct supervisor *supervisor, int fd)
 	helper_work(fd, &supervisor->mount);
 }
 
+void understudy_introduce(struct supervisor *supervisor)
+{
+	const struct message message = {
+		.type = MESSAGE_HELPER,
+		.value = supervisor->outcome_fd,
+		.supervisor = getpid(),
+		.helper = supervisor->helper,
+	};
+
+	channel_send(supervisor->server_fd, &message);
+}
+
 int understudy_start(struct supervisor *supervisor)
 {
-	struct message message = { .type = MESSAGE_HELPER };
 	pid_t own = getpid(), pid;
 	int ends[2], r;
 
@@ -84,10 +95,6 @@ int understudy_start(struct supervisor *supervisor)
 	supervisor->helper_fd = ends[0];
 	supervisor->helpers++;
 	supervisor->correcting = false;
-	message.value = supervisor->outcome_fd;
-	message.supervisor = own;
-	message.helper = pid;
-	channel_send(supervisor->server_fd, &message);
 	if (supervisor->step >= STEP_UNMOUNT && !supervisor->reverted)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
 	return 0;
