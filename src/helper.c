@@ -122,7 +122,7 @@ bool helper_remove_dead_mount(const struct mount_identity *identity)
 
 	if (mountinfo_find_identity(identity, &entry) < 0)
 		return false;
-	if (unmount_path(entry.target, true, &why) < 0)
+	if (unmount_identity(identity, true, &why) < 0)
 		log_error("%s: the mount is dead but cannot be removed: %s", entry.target,
 			  why.text);
 	return true;

@@ -121,25 +121,46 @@ struct wanted {
 	const struct mount_identity *identity;
 };
 
-/* The kernel's number of the mount at a path, without asking the file system anything. */
-static uint64_t unique_number(const char *target)
+/*
+ * One of the kernel's numbers of the mount that a path leads to, without asking the file system
+ * anything. Returns 0 or -errno.
+ */
+static int mount_number(const char *target, unsigned int which, uint64_t *ret)
 {
 	struct statx stx;
 
 	if (statx(AT_FDCWD, target, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		  STATX_MNT_ID_UNIQUE, &stx) < 0 ||
-	    !(stx.stx_mask & STATX_MNT_ID_UNIQUE))
-		return 0;
-	return stx.stx_mnt_id;
+		  which, &stx) < 0)
+		return -errno;
+	if (!(stx.stx_mask & which))
+		return -ENOTSUP;
+	*ret = stx.stx_mnt_id;
+	return 0;
 }
 
-static bool is_identical(const struct mount_identity *identity, const struct mount_entry *entry)
+/* Does the path of a mount lead to another one? Where the kernel does not tell it does not. */
+static bool is_covered(const struct mount_entry *entry)
 {
-	return entry->device == identity->device && strcmp(entry->source, identity->source) == 0 &&
-	       (identity->unique == 0 || unique_number(entry->target) == identity->unique);
+	uint64_t number = 0;
+	int r = mount_number(entry->target, STATX_MNT_ID, &number);
+
+	return r == 0 ? number != entry->id : r == -ENOENT || r == -ENOTDIR;
 }
 
-static bool is_wanted(const struct wanted *wanted, const struct mount_entry *entry)
+/* Of what is covered the kernel does not say the number. */
+static bool is_identical(const struct mount_identity *identity, struct mount_entry *entry)
+{
+	uint64_t unique = 0;
+
+	if (entry->device != identity->device || strcmp(entry->source, identity->source) != 0)
+		return false;
+	entry->covered = is_covered(entry);
+	return identity->unique == 0 || entry->covered ||
+	       (mount_number(entry->target, STATX_MNT_ID_UNIQUE, &unique) == 0 &&
+		unique == identity->unique);
+}
+
+static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 {
 	if (wanted->identity)
 		return is_identical(wanted->identity, entry);
@@ -223,9 +244,9 @@ int mount_identity_init(struct mount_identity *identity, const struct mount_entr
 {
 	*identity = (struct mount_identity){
 		.device = entry->device,
-		.unique = unique_number(entry->target),
 		.source = strdup(entry->source),
 	};
+	mount_number(entry->target, STATX_MNT_ID_UNIQUE, &identity->unique);
 	return identity->source ? 0 : -ENOMEM;
 }
 

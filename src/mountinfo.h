@@ -15,7 +15,8 @@
 struct mount_entry {
 	unsigned long id; /* the kernel's, which may be given again */
 	dev_t device;
-	uid_t user; /* who mounted it, and whom it lets in; for FUSE only */
+	bool covered; /* by another mount, which its path leads to; find_identity() only */
+	uid_t user;   /* who mounted it, and whom it lets in; for FUSE only */
 	gid_t group;
 	char *target; /* the mount point, absolute */
 	char *type;
@@ -56,7 +57,10 @@ int mount_identity_init(struct mount_identity *identity, const struct mount_entr
 
 void mount_identity_finish(struct mount_identity *identity);
 
-/* Find a mount again, wherever it is by now. Returns 0, or -ENOENT where it is gone. */
+/*
+ * Find a mount again, wherever it is by now, though another may lie over it. Returns 0, or -ENOENT
+ * where it is gone.
+ */
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret);
 
 /*

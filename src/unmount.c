@@ -92,5 +92,8 @@ int unmount_identity(const struct mount_identity *identity, bool lazy, struct im
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));
+	/* the path would lead to the other one */
+	if (entry.covered)
+		return imgfmt_error_set(reterr, -EEXIST, "another mount lies over it");
 	return unmount_path(entry.target, lazy, reterr);
 }

@@ -19,7 +19,7 @@
 int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr);
 
 /*
- * The same for one mount, wherever it is by now: its path may have been renamed, and another mount
- * may be there. Where it is gone, that is 0.
+ * The same for one mount, wherever it is by now: its path may have been renamed. Where it is gone,
+ * that is 0; where another mount lies over it, -EEXIST.
  */
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr);
