@@ -5,14 +5,17 @@
  */
 #include "gate.h"
 
+#include "array.h"
 #include "become.h"
 #include "cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static const char *kind_name(enum imgfmt_reference_kind kind)
@@ -61,6 +64,29 @@ static int check_type(const struct stat *st, struct imgfmt_error *reterr)
 	return imgfmt_error_set(reterr, -EACCES, "is neither a regular file nor a block device");
 }
 
+/*
+ * What looks like a regular file may be a knob of the kernel, or the memory of a process. Nobody
+ * keeps a disk there.
+ */
+static int check_file_system(int fd, struct imgfmt_error *reterr)
+{
+	static const unsigned long of_the_kernel[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, BPF_FS_MAGIC,  CGROUP2_SUPER_MAGIC,
+		PSTOREFS_MAGIC,   EFIVARFS_MAGIC,
+	};
+	struct statfs stfs;
+
+	if (fstatfs(fd, &stfs) < 0)
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	for (size_t i = 0; i < ARRAY_LENGTH(of_the_kernel); i++)
+		if ((unsigned long)stfs.f_type == of_the_kernel[i])
+			return imgfmt_error_set(reterr, -ENOTSUP,
+						"is on a file system of the kernel's own, such as "
+						"/proc, and holds no disk");
+	return 0;
+}
+
 int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
 {
 	_cleanup_close_ int fd = -1;
@@ -80,9 +106,9 @@ int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
 	if (fstat(fd, &st) < 0)
 		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 	r = check_type(&st, reterr);
-	if (r < 0)
-		return r;
-	return steal_fd(&fd);
+	if (r == 0)
+		r = check_file_system(fd, reterr);
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 /* ---- as whom to open ---- */

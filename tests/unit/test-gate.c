@@ -161,6 +161,8 @@ static void test_refusing(void)
 	CHECK(strstr(why.text, in_directory("fifo")));
 	CHECK_EQUAL(pass(".", false, &path, &why), -EISDIR);
 	CHECK_EQUAL(pass("/dev/null", false, &path, &why), -EACCES);
+	CHECK_EQUAL(pass("/proc/self/maps", false, &path, &why), -ENOTSUP);
+	CHECK(strstr(why.text, "file system of the kernel's own"));
 	CHECK_EQUAL(pass("nothing", false, &path, &why), -ENOENT);
 	CHECK(strstr(why.text, "No such file"));
 	CHECK_EQUAL(pass("json:{}", false, &path, &why), -EACCES);
