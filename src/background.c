@@ -81,6 +81,20 @@ int background_fork(const sigset_t *signals)
 	return pipes[1];
 }
 
+/*
+ * A terminal can be read where it is written to, and what is typed there is not for us. @null takes
+ * its place where it cannot be had for writing alone.
+ */
+static int forget_reading(int null)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!isatty(STDERR_FILENO))
+		return 0;
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	return dup2(fd >= 0 ? fd : null, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
 int background_detach(bool completely)
 {
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -93,7 +107,7 @@ int background_detach(bool completely)
 	for (int standard = 0; standard < (completely ? 3 : 2); standard++)
 		if (dup2(null, standard) < 0)
 			return -errno;
-	return 0;
+	return completely ? 0 : forget_reading(null);
 }
 
 int background_ready(int fd)

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -130,6 +131,9 @@ int main(int argc, char **argv)
 	struct options_error why;
 	struct options options;
 
+	/* a limit on the size of files is an error of a write; children are waited for */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	if (!open_standard_descriptors())
 		return 1;
 	if (options_parse(argc, argv, &options, &why) < 0) {
