@@ -26,5 +26,8 @@ void check_count(const struct memfile *file, uint32_t **ret, uint64_t *ret_count
 /* The refcount on disk of a host cluster; 0 where there is none. For images without errors. */
 uint64_t check_refcount(const struct memfile *file, uint64_t host_cluster);
 
+/* The autoclear feature that a writer keeps. */
+#define AUTOCLEAR_DATA_RAW UINT64_C(2)
+
 /* The autoclear features: 0 in version 2. */
 uint64_t check_autoclear(const struct memfile *file);

@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the autoclear bits lie in the header, and the one that is kept. */
-#define AUTOCLEAR_OFFSET   88
-#define AUTOCLEAR_DATA_RAW UINT64_C(2)
+/* Where the autoclear bits lie in the header. */
+#define AUTOCLEAR_OFFSET 88
 
 struct state {
 	const struct life *life;

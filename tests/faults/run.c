@@ -24,6 +24,7 @@ struct run {
 	struct view now;             /* what reads may see */
 	struct view disk;            /* what the files may have if nothing more gets there */
 	bool watching;               /* what reads see is known */
+	bool written;                /* data, by a request that was answered with success */
 	unsigned int requests_since; /* the fault began */
 	struct result *result;
 };
@@ -145,6 +146,7 @@ static int do_write(struct run *run, const struct request *request)
 	build_fill(bytes, align_up(request->length, SECTOR), request->stamp);
 	r = imgfmt_write(run->image, bytes, (size_t)request->length, request->guest_offset);
 	note_change(run, request, bytes, r);
+	run->written = run->written || (r == 0 && request->length > 0);
 	return r;
 }
 
@@ -288,6 +290,9 @@ static void check_tables(struct run *run, bool closed)
 		return;
 	host_load(&run->host, FILE_IMAGE, &file);
 	check_image(&file, &result);
+	if (run->written && check_autoclear(&file) & ~AUTOCLEAR_DATA_RAW)
+		wrong(run, "written, but autoclear features 0x%" PRIx64 " are still there",
+		      check_autoclear(&file));
 	memfile_finish(&file);
 	if (result.errors > 0)
 		wrong(run, "%" PRIu64 " error(s): %s", result.errors, result.text);
