@@ -125,11 +125,11 @@ struct wanted {
  * One of the kernel's numbers of the mount that a path leads to, without asking the file system
  * anything. Returns 0 or -errno.
  */
-static int mount_number(const char *target, unsigned int which, uint64_t *ret)
+static int mount_number(int directory_fd, const char *target, unsigned int which, uint64_t *ret)
 {
 	struct statx stx;
 
-	if (statx(AT_FDCWD, target, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+	if (statx(directory_fd, target, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
 		  which, &stx) < 0)
 		return -errno;
 	if (!(stx.stx_mask & which))
@@ -142,7 +142,7 @@ static int mount_number(const char *target, unsigned int which, uint64_t *ret)
 static bool is_covered(const struct mount_entry *entry)
 {
 	uint64_t number = 0;
-	int r = mount_number(entry->target, STATX_MNT_ID, &number);
+	int r = mount_number(AT_FDCWD, entry->target, STATX_MNT_ID, &number);
 
 	return r == 0 ? number != entry->id : r == -ENOENT || r == -ENOTDIR;
 }
@@ -156,8 +156,18 @@ static bool is_identical(const struct mount_identity *identity, struct mount_ent
 		return false;
 	entry->covered = is_covered(entry);
 	return identity->unique == 0 || entry->covered ||
-	       (mount_number(entry->target, STATX_MNT_ID_UNIQUE, &unique) == 0 &&
+	       (mount_number(AT_FDCWD, entry->target, STATX_MNT_ID_UNIQUE, &unique) == 0 &&
 		unique == identity->unique);
+}
+
+bool mount_identity_is_at(const struct mount_identity *identity, int directory_fd, const char *name)
+{
+	uint64_t unique = 0;
+	int r;
+
+	r = identity->unique == 0 ? -ENOTSUP :
+				    mount_number(directory_fd, name, STATX_MNT_ID_UNIQUE, &unique);
+	return r == 0 ? unique == identity->unique : r != -ENOENT && r != -ENOTDIR;
 }
 
 static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
@@ -246,7 +256,22 @@ int mount_identity_init(struct mount_identity *identity, const struct mount_entr
 		.device = entry->device,
 		.source = strdup(entry->source),
 	};
-	mount_number(entry->target, STATX_MNT_ID_UNIQUE, &identity->unique);
+	mount_number(AT_FDCWD, entry->target, STATX_MNT_ID_UNIQUE, &identity->unique);
+	return identity->source ? 0 : -ENOMEM;
+}
+
+int mount_identity_of(struct mount_identity *identity, int mount_fd, const char *source)
+{
+	struct statx stx;
+
+	/* nobody serves it yet: nothing may be asked of it */
+	if (statx(mount_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID_UNIQUE, &stx) < 0)
+		return -errno;
+	*identity = (struct mount_identity){
+		.device = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+		.unique = stx.stx_mask & STATX_MNT_ID_UNIQUE ? stx.stx_mnt_id : 0,
+		.source = strdup(source),
+	};
 	return identity->source ? 0 : -ENOMEM;
 }
 

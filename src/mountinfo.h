@@ -55,6 +55,9 @@ struct mount_identity {
 /* Learn the identity of the mount of @entry, which is there. Returns 0 or -ENOMEM. */
 int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry);
 
+/* The same for the mount that @mount_fd is the root of, with what will be shown as its source. */
+int mount_identity_of(struct mount_identity *identity, int mount_fd, const char *source);
+
 void mount_identity_finish(struct mount_identity *identity);
 
 /*
@@ -62,6 +65,13 @@ void mount_identity_finish(struct mount_identity *identity);
  * where it is gone.
  */
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret);
+
+/*
+ * Does @name in a directory lead to the mount? A name at which something is mounted cannot be given
+ * to anything else, so that stays true. Where the kernel does not tell: yes.
+ */
+bool mount_identity_is_at(const struct mount_identity *identity, int directory_fd,
+			  const char *name);
 
 /*
  * Open the root of the file system with the device number @device, which is mounted at @path, with

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* Far behind the bytes that QEMU's locks take. */
@@ -106,29 +107,59 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 	return 0;
 }
 
+static int just_exported(struct imgfmt_error *reterr)
+{
+	return imgfmt_error_set(reterr, -EEXIST, "has just become an export of another imgfuse");
+}
+
 static int check_again(const struct place *place, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 
 	if (mountinfo_find_target(place->mountpoint, &entry) == 0 && mount_entry_is_ours(&entry))
-		return imgfmt_error_set(reterr, -EEXIST,
-					"has just become an export of another imgfuse");
+		return just_exported(reterr);
 	return 0;
+}
+
+int place_hold(const struct place *place, const struct stat *image, struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int fd = -1;
+	struct statx stx;
+	dev_t device;
+	int r = check_again(place, reterr);
+
+	if (r < 0)
+		return r;
+	fd = open(place->mountpoint, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	/* it may be an export by now, that nobody serves yet: that is not to be waited for */
+	if (fd < 0 ||
+	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &stx) < 0)
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	if (mountinfo_is_export(device))
+		return just_exported(reterr);
+	if (!S_ISREG(stx.stx_mode) ||
+	    (place->in_place && (device != image->st_dev || stx.stx_ino != image->st_ino)))
+		return imgfmt_error_set(reterr, -ESTALE,
+					"was replaced by another file while it was being opened");
+	return steal_fd(&fd);
 }
 
 /*
  * A lock of a byte that is none of QEMU's, so that it is in nobody's way, also where the file is
  * the image. Who comes later either has opened the same file, below the mount, or sees the mount.
  */
-int place_claim(const struct place *place, int *ret_fd, struct imgfmt_error *reterr)
+int place_claim(const struct place *place, int held, int *ret_fd, struct imgfmt_error *reterr)
 {
 	struct flock claim = { .l_type = F_WRLCK, .l_start = CLAIM_BYTE, .l_len = 1 };
 	_cleanup_close_ int fd = -1;
+	char name[64];
 	int r = check_again(place, reterr);
 
 	if (r < 0)
 		return r;
-	fd = open(place->mountpoint, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", held);
+	fd = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &claim) < 0 && (errno == EAGAIN || errno == EACCES))
 		return imgfmt_error_set(reterr, -EEXIST,
 					"is just becoming an export of another imgfuse");
@@ -141,27 +172,33 @@ int place_claim(const struct place *place, int *ret_fd, struct imgfmt_error *ret
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr)
 {
 	const char *name = options->mountpoint;
-	bool in_place;
 	int r;
 
 	r = place_find_image(place, options->image, reterr);
 	if (r < 0)
 		return r;
-	r = resolve_path(name, &place->mountpoint);
+	/* a name that is looked up twice may lead to two files */
+	place->in_place = strcmp(name, options->image) == 0;
+	if (place->in_place) {
+		place->mountpoint = strdup(place->image);
+		r = place->mountpoint ? 0 : -ENOMEM;
+	} else {
+		r = resolve_path(name, &place->mountpoint);
+	}
 	if (r == -ENOENT)
 		return imgfmt_error_set(
 			reterr, r, "%s: does not exist; a MOUNTPOINT is an existing regular file",
 			name);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", name, strerror(-r));
-	in_place = strcmp(place->mountpoint, place->image) == 0;
+	place->in_place = place->in_place || strcmp(place->mountpoint, place->image) == 0;
 	/*
 	 * mkfs and others refuse a file that is the source of a mount, and by that every export
 	 * in place, if the source were just the image's path: that leads to the export.
 	 */
-	if (asprintf(&place->source, "%s%s", in_place ? "imgfuse:" : "", place->image) < 0) {
+	if (asprintf(&place->source, "%s%s", place->in_place ? "imgfuse:" : "", place->image) < 0) {
 		place->source = NULL;
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	}
-	return check_mountpoint(place->mountpoint, name, in_place, reterr);
+	return check_mountpoint(place->mountpoint, name, place->in_place, reterr);
 }

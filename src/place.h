@@ -8,11 +8,14 @@
 #include "imgfmt.h"
 #include "options.h"
 
+#include <sys/stat.h>
+
 /* Absolute paths without symlinks. */
 struct place {
 	char *image;
 	char *mountpoint; /* NULL after place_find_image() */
 	char *source;     /* what mount(8) shows: the image, or imgfuse:IMAGE in place; or NULL */
+	bool in_place;    /* the mount point is the image */
 };
 
 /* Both functions need place_finish() afterwards, also when they failed. */
@@ -31,11 +34,18 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr);
 
 /*
- * Another imgfuse may have been started at the same moment. Claim the mount point, just before
- * mounting, and look once more for an export there: -EEXIST. Sets *ret_fd to a descriptor that
- * holds the claim until it is closed, which should be as soon as the export is usable; or to -1
- * where there can be none, as on a read-only file system.
+ * Hold the mount point: what is mounted on the descriptor lies over the file that was looked at,
+ * whatever becomes of its name. @image is what was opened as the image: in place it must be the
+ * same file, -ESTALE. Returns a descriptor that is good for no I/O, or -errno.
  */
-int place_claim(const struct place *place, int *ret_fd, struct imgfmt_error *reterr);
+int place_hold(const struct place *place, const struct stat *image, struct imgfmt_error *reterr);
+
+/*
+ * Another imgfuse may have been started at the same moment. Claim the mount point that @held is of,
+ * just before mounting, and look once more for an export there: -EEXIST. Sets *ret_fd to a
+ * descriptor that holds the claim until it is closed, which should be as soon as the export is
+ * usable; or to -1 where there can be none, as on a read-only file system.
+ */
+int place_claim(const struct place *place, int held, int *ret_fd, struct imgfmt_error *reterr);
 
 void place_finish(struct place *place);

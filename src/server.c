@@ -75,15 +75,19 @@ static int leave(const struct server_start *start)
 	return background_detach(start->options->daemonize);
 }
 
-static int mount_disk(struct session *session, struct export_inode *inode,
+static int mount_disk(struct session *session, struct export_inode *inode, const struct disk *disk,
 		      const struct place *place, bool allow_other, struct imgfmt_error *reterr)
 {
-	_cleanup_close_ int claim_fd = -1;
-	int r = place_claim(place, &claim_fd, reterr);
+	_cleanup_close_ int held = place_hold(place, &disk->stat, reterr), claim_fd = -1;
+	int r;
 
+	if (held < 0)
+		return held;
+	r = place_claim(place, held, &claim_fd, reterr);
 	if (r < 0)
 		return r;
-	r = session_mount(session, inode, place->mountpoint, place->source, allow_other, reterr);
+	r = session_mount(session, inode, place->mountpoint, held, place->source, allow_other,
+			  reterr);
 	if (r == 0)
 		session->claim_fd = steal_fd(&claim_fd);
 	return r;
@@ -112,7 +116,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 		    options->discard ? "given back" : "kept",
 		    allow_other ? "let in" : "not let in");
 	describe(&inode, description, sizeof(description));
-	r = mount_disk(&session, &inode, start->place, allow_other, &why);
+	r = mount_disk(&session, &inode, disk, start->place, allow_other, &why);
 	if (r < 0)
 		log_error("%s: %s", options->mountpoint, why.text);
 	else

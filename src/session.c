@@ -4,10 +4,12 @@
  */
 #include "session.h"
 
+#include "attach.h"
 #include "cleanup.h"
 #include "log.h"
 #include "operations.h"
 #include "sandbox.h"
+#include "unmount.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -111,7 +113,8 @@ static void read_complaint(int fd, char *text, size_t size)
  * Mount, and catch what libfuse and fusermount3 print when they fail. There is one thread only,
  * so nobody misses stderr meanwhile.
  */
-static int mount_quietly(struct session *session, struct imgfmt_error *reterr)
+static int mount_by_libfuse(struct session *session, const char *mountpoint,
+			    struct imgfmt_error *reterr)
 {
 	_cleanup_close_ int complaints = memfd_create("complaints", MFD_CLOEXEC);
 	_cleanup_close_ int own = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -120,12 +123,32 @@ static int mount_quietly(struct session *session, struct imgfmt_error *reterr)
 
 	if (complaints < 0 || own < 0 || dup2(complaints, STDERR_FILENO) < 0)
 		return imgfmt_error_set(reterr, -errno, "cannot mount: %s", strerror(errno));
-	r = fuse_session_mount(session->fuse, session->mountpoint);
+	r = fuse_session_mount(session->fuse, mountpoint);
 	dup2(own, STDERR_FILENO);
 	if (r == 0)
 		return 0;
 	read_complaint(complaints, text, sizeof(text));
 	return imgfmt_error_set(reterr, -EIO, "cannot mount here: %s", text);
+}
+
+/* Mount on @mountpoint_fd, where that is permitted, or else by name and fusermount3. */
+static int mount_session(struct session *session, int mountpoint_fd, const char *source,
+			 bool allow_other, struct imgfmt_error *reterr)
+{
+	struct attachment attachment = { .device_fd = -1 };
+	char name[32];
+	int r;
+
+	r = attach(&attachment, mountpoint_fd, source, OPERATIONS_MAX_READ,
+		   session->inode->read_only, allow_other, reterr);
+	if (r == -EPERM || r == -ENOSYS)
+		return mount_by_libfuse(session, session->mountpoint, reterr);
+	if (r < 0)
+		return r;
+	session->identity = attachment.identity;
+	/* how libfuse takes what others have mounted */
+	snprintf(name, sizeof(name), "/dev/fd/%d", attachment.device_fd);
+	return mount_by_libfuse(session, name, reterr);
 }
 
 static void log_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
@@ -147,7 +170,8 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 }
 
 int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
-		  const char *source, bool allow_other, struct imgfmt_error *reterr)
+		  int mountpoint_fd, const char *source, bool allow_other,
+		  struct imgfmt_error *reterr)
 {
 	int r;
 
@@ -161,7 +185,7 @@ int session_mount(struct session *session, struct export_inode *inode, const cha
 	if (r < 0)
 		imgfmt_error_set(reterr, r, "libfuse does not start");
 	else
-		r = mount_quietly(session, reterr);
+		r = mount_session(session, mountpoint_fd, source, allow_other, reterr);
 	if (r < 0) {
 		session_finish(session);
 		return r;
@@ -215,10 +239,21 @@ void session_stop(struct session *session)
 	workers_stop(session->workers);
 }
 
+/* Remove a mount that nobody ever served, and so must not be asked anything. */
+static void unmount(struct session *session)
+{
+	struct imgfmt_error why;
+
+	if (session->identity.source && unmount_identity(&session->identity, true, &why) < 0)
+		log_error("%s: cannot unmount: %s", session->mountpoint, why.text);
+}
+
 int session_disconnect(struct session *session)
 {
 	if (session->workers)
 		session->result = workers_destroy(session->workers);
+	else
+		unmount(session);
 	session->workers = NULL;
 	/* with the mount gone, or stopped and then dead, this must only free */
 	if (!session->stopped)
@@ -236,5 +271,6 @@ void session_finish(struct session *session)
 	session_end_claim(session);
 	if (session->ended_fd >= 0)
 		close(session->ended_fd);
+	mount_identity_finish(&session->identity);
 	free(session->mountpoint);
 }

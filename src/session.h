@@ -10,6 +10,7 @@
 
 #include "export.h"
 #include "imgfmt.h"
+#include "mountinfo.h"
 
 #include <sys/types.h>
 
@@ -19,7 +20,8 @@ struct workers;
 struct session {
 	struct export_inode *inode;
 	struct fuse_session *fuse;
-	char *mountpoint; /* absolute; where it was mounted */
+	char *mountpoint;               /* absolute; where it was mounted */
+	struct mount_identity identity; /* what was mounted by ourselves; or without a source */
 	struct workers *workers;
 	int claim_fd; /* keeps others from mounting there too, until it is usable; or -1 */
 	int ended_fd; /* readable once the threads have ended */
@@ -34,11 +36,13 @@ struct session {
 int session_choose_allow_other(enum allow_other choice, bool *ret, struct imgfmt_error *reterr);
 
 /*
- * Mount @inode at the absolute path @mountpoint, with @source as what it shows. Starts no thread.
+ * Mount @inode on the file that @mountpoint_fd is of, or where one may not do so oneself, by
+ * fusermount3 at its absolute path @mountpoint, with @source as what it shows. Starts no thread.
  * After a failure nothing is mounted, and *reterr says why.
  */
 int session_mount(struct session *session, struct export_inode *inode, const char *mountpoint,
-		  const char *source, bool allow_other, struct imgfmt_error *reterr);
+		  int mountpoint_fd, const char *source, bool allow_other,
+		  struct imgfmt_error *reterr);
 
 /*
  * Start serving, in threads of its own; if @sandbox, from the sandbox, which the process can leave

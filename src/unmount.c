@@ -7,9 +7,11 @@
 #include "cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -70,12 +72,39 @@ static int unmount_by_helper(const char *path, bool lazy, struct imgfmt_error *r
 	return imgfmt_error_set(reterr, -EPERM, "%s", text);
 }
 
-int unmount_path(const char *path, bool lazy, struct imgfmt_error *reterr)
+static int covered(struct imgfmt_error *reterr)
 {
+	return imgfmt_error_set(reterr, -EEXIST, "another mount lies over it");
+}
+
+/*
+ * Unmount @target, which must be that mount. Between looking and unmounting somebody may exchange a
+ * directory of his above it: so both go by a descriptor of the last one.
+ */
+static int unmount_target(const struct mount_identity *identity, const char *target, bool lazy,
+			  struct imgfmt_error *reterr)
+{
+	_cleanup_free_ char *directory = strdup(target);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (!slash)
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	*slash = '\0';
+	fd = open(slash == directory ? "/" : directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	if (!mount_identity_is_at(identity, fd, slash + 1))
+		return covered(reterr);
+	if (asprintf(&path, "/proc/thread-self/fd/%d/%s", fd, slash + 1) < 0) {
+		path = NULL;
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	}
 	if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
 	if (errno == EPERM)
-		return unmount_by_helper(path, lazy, reterr);
+		return unmount_by_helper(target, lazy, reterr);
 	if (errno == EBUSY)
 		return imgfmt_error_set(reterr, -EBUSY, "is in use");
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
@@ -94,6 +123,6 @@ int unmount_identity(const struct mount_identity *identity, bool lazy, struct im
 					strerror(-r));
 	/* the path would lead to the other one */
 	if (entry.covered)
-		return imgfmt_error_set(reterr, -EEXIST, "another mount lies over it");
-	return unmount_path(entry.target, lazy, reterr);
+		return covered(reterr);
+	return unmount_target(identity, entry.target, lazy, reterr);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * To be preloaded: a process that is about to mount says so, by opening the FIFO $MOUNT_GATE for
- * writing, and goes on when somebody has opened it for reading and closed it again.
+ * writing, and goes on when somebody has opened it for reading and closed it again. $UNMOUNT_GATE
+ * is the same for one that is about to unmount.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,20 @@ static void wait_at(const char *gate)
 	close(reader.fd);
 }
 
-int mount(const char *source, const char *target, const char *type, unsigned long flags,
-	  const void *data)
+int move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags)
 {
 	const char *gate = getenv("MOUNT_GATE");
 
 	if (gate)
 		wait_at(gate);
-	return (int)syscall(SYS_mount, source, target, type, flags, data);
+	return (int)syscall(SYS_move_mount, from_fd, from, to_fd, to, flags);
+}
+
+int umount2(const char *target, int flags)
+{
+	const char *gate = getenv("UNMOUNT_GATE");
+
+	if (gate)
+		wait_at(gate);
+	return (int)syscall(SYS_umount2, target, flags);
 }
