@@ -6,8 +6,9 @@
  * does not want others to use it holds byte 200 + i. All locks are shared ones, which a descriptor
  * that is open only for reading can take too, so any number of users can hold a byte. Conflicts
  * are found by asking whether an exclusive lock would be possible, after taking the own bytes:
- * of two who come at the same time at least one sees the other. They are locks of the open file
- * description and last until its last descriptor is closed.
+ * of two who come at the same time at least one sees the other. So that it is not both, and then
+ * nobody gets it, those of us who may be in each other's way come one after the other. They are
+ * locks of the open file description and last until its last descriptor is closed.
  */
 #include "hostlock.h"
 
@@ -16,11 +17,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	USED_BASE = 100,
 	UNSHARED_BASE = 200,
+	TURN = 4097, /* none of QEMU's */
 };
+
+/* How often one asks whether it is one's turn, and how far apart, in ns. */
+#define TURN_ATTEMPTS 200
+#define TURN_INTERVAL 1000000
 
 /* The permissions that QEMU locks, and what it calls them. */
 enum {
@@ -141,16 +148,29 @@ static bool has_no_locks(int r)
 	return r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOLCK;
 }
 
-int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
+/* Wait for one's turn, which readers share. Whoever keeps it for long is none of us. */
+static int take_turn(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 {
-	const struct permissions *want = &role_permissions[role];
-	bool held;
+	const struct timespec interval = { .tv_nsec = TURN_INTERVAL };
+	short type = role == HOSTFILE_WRITER ? F_WRLCK : F_RDLCK;
+
+	for (unsigned int attempt = 0; attempt < TURN_ATTEMPTS; attempt++) {
+		int r = set_lock(fd, type, TURN);
+
+		if (r == 0)
+			return 0;
+		if (r != -EAGAIN && r != -EACCES)
+			return imgfmt_error_set(reterr, r, "Failed to lock byte %d: %s", TURN,
+						strerror(-r));
+		nanosleep(&interval, NULL);
+	}
+	return 0;
+}
+
+static int take_all(int fd, const struct permissions *want, struct imgfmt_error *reterr)
+{
 	int r;
 
-	r = test_lock(fd, USED_BASE, &held);
-	if (r < 0)
-		return imgfmt_error_set(reterr, has_no_locks(r) ? -ENOLCK : r,
-					"cannot be locked: %s", strerror(-r));
 	r = take_bytes(fd, USED_BASE, want->used, reterr);
 	if (r == 0)
 		r = take_bytes(fd, UNSHARED_BASE, want->unshared, reterr);
@@ -160,5 +180,26 @@ int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 		r = test_bytes(fd, USED_BASE, want->unshared, "shared ", reterr);
 	if (r < 0)
 		drop_bytes(fd);
+	return r;
+}
+
+int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
+{
+	bool held;
+	int r, ended;
+
+	r = test_lock(fd, USED_BASE, &held);
+	if (r < 0)
+		return imgfmt_error_set(reterr, has_no_locks(r) ? -ENOLCK : r,
+					"cannot be locked: %s", strerror(-r));
+	r = take_turn(fd, role, reterr);
+	if (r == 0)
+		r = take_all(fd, &role_permissions[role], reterr);
+	ended = set_lock(fd, F_UNLCK, TURN);
+	if (r == 0 && ended < 0) {
+		drop_bytes(fd);
+		r = imgfmt_error_set(reterr, ended, "Failed to unlock byte %d: %s", TURN,
+				     strerror(-ended));
+	}
 	return r;
 }

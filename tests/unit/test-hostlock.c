@@ -7,8 +7,11 @@
 #include "hostfile.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -235,6 +238,54 @@ static void test_qemu_first(void)
 	hostfile_destroy(locked(HOSTFILE_WRITER));
 }
 
+/* ---- many at once ---- */
+
+#define RACERS 2
+#define RACES  5000u
+
+struct race {
+	pthread_barrier_t end;
+	atomic_uint arrived, winners;
+};
+
+static void *compete(void *userdata)
+{
+	struct race *race = userdata;
+
+	for (unsigned int i = 0; i < RACES; i++) {
+		struct imgfmt_error error;
+		struct hostfile *file = NULL;
+
+		/* closer together than the kernel wakes them */
+		race->arrived++;
+		while (race->arrived < (i + 1) * RACERS)
+			sched_yield();
+		if (lock(&file, HOSTFILE_WRITER, &error) == 0)
+			race->winners++;
+		else
+			file = NULL;
+		/* nobody lets go before all have tried */
+		pthread_barrier_wait(&race->end);
+		hostfile_destroy(file);
+	}
+	return NULL;
+}
+
+/* Of those who come at the same time exactly one gets it. */
+static void test_race(void)
+{
+	pthread_t racers[RACERS];
+	struct race race = { .winners = 0 };
+
+	CHECK_EQUAL(pthread_barrier_init(&race.end, NULL, RACERS), 0);
+	for (unsigned int i = 0; i < RACERS; i++)
+		CHECK_EQUAL(pthread_create(&racers[i], NULL, compete, &race), 0);
+	for (unsigned int i = 0; i < RACERS; i++)
+		pthread_join(racers[i], NULL);
+	CHECK_EQUAL(race.winners, RACES);
+	pthread_barrier_destroy(&race.end);
+}
+
 int main(void)
 {
 	int fd = test_disk_file();
@@ -245,6 +296,7 @@ int main(void)
 	test_roles();
 	test_stranger();
 	test_other_process();
+	test_race();
 	if (system("qemu-io --version >/dev/null 2>&1") != 0) {
 		printf("qemu-io is not installed: not tried against it\n");
 		return 0;
