@@ -85,13 +85,13 @@ static int check_replacements(struct imgfmt_image *image, const struct options *
 static int open_image(struct disk *disk, const struct options *options, const char *passphrase,
 		      int fd, bool read_only, struct imgfmt_error *reterr)
 {
-	const struct gate gate = {
+	struct gate gate = {
 		.references = options->references,
 		.image = options->image,
 		.backing = options->backing,
 		.data_file = options->data_file,
-		.owner = disk->stat.st_uid,
-		.group = disk->stat.st_gid,
+		.owners = { { .user = disk->stat.st_uid, .group = disk->stat.st_gid } },
+		.owner_count = 1,
 	};
 	const struct imgfmt_gate opener = gate_make(&gate);
 	const struct imgfmt_open_options open_options = {

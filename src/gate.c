@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The gate: plain names only, regular files and block devices only, and for root only what the
- * owner of the image could open himself: else a stranger's image shows him root's files.
+ * owners of the images that lead there could open themselves: else a stranger's image shows him
+ * root's files.
  */
 #include "gate.h"
 
@@ -12,9 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -87,48 +91,73 @@ static int check_file_system(int fd, struct imgfmt_error *reterr)
 	return 0;
 }
 
-int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
+/* A descriptor of the file that a name leads to, which opens nothing yet. */
+static int find_file(const char *path, uint64_t resolve)
 {
-	_cleanup_close_ int fd = -1;
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
+	int fd = resolve ? (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)) :
+			   open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Look first, as opening alone may wait (a FIFO) or do harm (a watchdog), and open what was looked
+ * at, whatever its name leads to by then.
+ */
+static int open_file(const char *path, int flags, uint64_t resolve, struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int found = find_file(path, resolve);
+	char name[64];
 	struct stat st;
 	int r;
 
-	/* look before opening: opening alone may wait (a FIFO) or do harm (a watchdog) */
-	if (stat(path, &st) < 0)
-		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
-	r = check_type(&st, reterr);
-	if (r < 0)
-		return r;
-	fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
-	/* it may be another file by now */
-	if (fstat(fd, &st) < 0)
+	if (found < 0)
+		return imgfmt_error_set(reterr, found, "%s", strerror(-found));
+	if (fstat(found, &st) < 0)
 		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 	r = check_type(&st, reterr);
 	if (r == 0)
-		r = check_file_system(fd, reterr);
-	return r < 0 ? r : steal_fd(&fd);
+		r = check_file_system(found, reterr);
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "/proc/thread-self/fd/%d", found);
+	r = open(name, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return r < 0 ? imgfmt_error_set(reterr, -errno, "%s", strerror(errno)) : r;
+}
+
+int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
+{
+	return open_file(path, flags, 0, reterr);
 }
 
 /* ---- as whom to open ---- */
 
-/* Open what another user could open: the file system is asked with his rights for the moment. */
-static int open_as_owner(const struct gate *gate, const char *path, int flags,
-			 struct imgfmt_error *reterr)
+/*
+ * Open what another user could open: the file system is asked with his rights for the moment, from
+ * its root on. Where we are already, and what we have open, he might not get to.
+ */
+static int open_as(const struct gate_owner *owner, const char *path, int flags,
+		   struct imgfmt_error *reterr)
 {
+	_cleanup_free_ char *directory = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
+	_cleanup_free_ char *whole = NULL;
 	struct identity_change change;
 	int fd, r;
 
-	r = identity_become(&change, gate->owner, gate->group);
+	if (!directory || asprintf(&whole, "%s/%s", directory, path) < 0) {
+		whole = NULL;
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	}
+	r = identity_become(&change, owner->user, owner->group);
 	if (r < 0)
 		return imgfmt_error_set(
 			reterr, r,
 			"cannot look with the rights of its owner: %s; --references=all does without",
 			strerror(-r));
-	fd = gate_open_file(path, flags, reterr);
+	fd = open_file(whole, flags, RESOLVE_NO_MAGICLINKS, reterr);
 	identity_revert(&change);
-	if (fd == -EACCES || fd == -EPERM) {
+	if (fd == -EACCES || fd == -EPERM || fd == -ELOOP) {
 		struct imgfmt_error why = *reterr;
 
 		imgfmt_error_set(
@@ -139,12 +168,63 @@ static int open_as_owner(const struct gate *gate, const char *path, int flags,
 	return fd;
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat st_a, st_b;
+
+	return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
+/* All who own an image that leads there must be able to, and to the same file. */
+static int open_as_owners(const struct gate *gate, const char *path, int flags,
+			  struct imgfmt_error *reterr)
+{
+	_cleanup_close_ int fd = -1;
+
+	for (unsigned int i = 0; i < gate->owner_count; i++) {
+		_cleanup_close_ int again = -1;
+		int r;
+
+		if (gate->owners[i].user == 0)
+			continue;
+		r = open_as(&gate->owners[i], path, flags, reterr);
+		if (r < 0)
+			return r;
+		again = r;
+		if (fd >= 0 && !is_same_file(fd, again))
+			return imgfmt_error_set(reterr, -ESTALE,
+						"was replaced by another file while it was being "
+						"opened");
+		if (fd < 0)
+			fd = steal_fd(&again);
+	}
+	return fd < 0 ? gate_open_file(path, flags, reterr) : steal_fd(&fd);
+}
+
 static int open_reference(const struct gate *gate, const char *path, int flags,
 			  struct imgfmt_error *reterr)
 {
-	if (gate->references == REFERENCES_OWNER && geteuid() == 0 && gate->owner != 0)
-		return open_as_owner(gate, path, flags, reterr);
+	if (gate->references == REFERENCES_OWNER && geteuid() == 0)
+		return open_as_owners(gate, path, flags, reterr);
 	return gate_open_file(path, flags, reterr);
+}
+
+/* What the image in @fd names is its owner's business too, besides that of those above it. */
+static int note_owner(struct gate *gate, int fd, struct imgfmt_error *reterr)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	for (unsigned int i = 0; i < gate->owner_count; i++)
+		if (gate->owners[i].user == st.st_uid && gate->owners[i].group == st.st_gid)
+			return 0;
+	if (gate->owner_count == ARRAY_LENGTH(gate->owners))
+		return imgfmt_error_set(reterr, -EACCES, "too many images of different owners");
+	gate->owners[gate->owner_count++] =
+		(struct gate_owner){ .user = st.st_uid, .group = st.st_gid };
+	return 0;
 }
 
 /* ---- the gate ---- */
@@ -197,10 +277,11 @@ static void explain(struct imgfmt_error *reterr, int r, const char *name, const 
 static int gate_open(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
 		     char **ret_path, struct imgfmt_error *reterr)
 {
-	const struct gate *gate = userdata;
+	struct gate *gate = userdata;
 	const char *instead = replacement(gate, reference);
 	int flags = reference->writable ? O_RDWR : O_RDONLY;
 	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
 	struct imgfmt_error why = { "" };
 	int r;
 
@@ -214,13 +295,18 @@ static int gate_open(void *userdata, const struct imgfmt_reference *reference, i
 	}
 	if (r < 0)
 		return r;
-	*ret_fd = r;
+	fd = r;
+	if (reference->kind == IMGFMT_BACKING_FILE) {
+		r = note_owner(gate, fd, &why);
+		if (r < 0)
+			return imgfmt_error_set(reterr, r, "%s: %s", path, why.text);
+	}
+	*ret_fd = steal_fd(&fd);
 	*ret_path = steal_ptr(path);
 	return 0;
 }
 
-struct imgfmt_gate gate_make(const struct gate *gate)
+struct imgfmt_gate gate_make(struct gate *gate)
 {
-	/* the library hands it back as it is */
-	return (struct imgfmt_gate){ .open = gate_open, .userdata = (void *)(uintptr_t)gate };
+	return (struct imgfmt_gate){ .open = gate_open, .userdata = gate };
 }

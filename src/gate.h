@@ -21,9 +21,14 @@ int gate_resolve(const struct imgfmt_reference *reference, char **ret, struct im
 
 /* Which references are followed. */
 enum references {
-	REFERENCES_OWNER, /* as root: what the owner of the image could open himself */
+	REFERENCES_OWNER, /* as root: what the owner of the image, and of all above, could open */
 	REFERENCES_ALL,
 	REFERENCES_DENY,
+};
+
+struct gate_owner {
+	uid_t user;
+	gid_t group;
 };
 
 /* What the user says of the files that an image refers to. */
@@ -32,15 +37,16 @@ struct gate {
 	const char *image;     /* the image that these two are for, as spelled in its references */
 	const char *backing;   /* in place of its backing file, or NULL */
 	const char *data_file; /* in place of its data file, or NULL */
-	uid_t owner;           /* of the image */
-	gid_t group;
+	/* of the image, first, and of what was followed since; a chain is no longer than this */
+	struct gate_owner owners[66];
+	unsigned int owner_count;
 };
 
 /*
  * Opens regular files and block devices, by the rules above; what the user named himself without
  * them. The result refers to @gate, and is for use while there is one thread only.
  */
-struct imgfmt_gate gate_make(const struct gate *gate);
+struct imgfmt_gate gate_make(struct gate *gate);
 
 /*
  * Open a file that must be a regular file or a block device, without waiting and without waking

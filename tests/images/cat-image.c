@@ -45,7 +45,7 @@ __attribute__((noreturn)) static void fail(const char *what, int r)
 static struct imgfmt_image *open_image(const char *path, struct imgfmt_open_options options,
 				       bool read_only)
 {
-	const struct gate gate = { .references = REFERENCES_ALL, .image = path };
+	struct gate gate = { .references = REFERENCES_ALL, .image = path };
 	const struct imgfmt_gate opener = gate_make(&gate);
 	struct imgfmt_error error = { "" };
 	struct imgfmt_image *image;

@@ -95,7 +95,7 @@ __attribute__((noreturn)) static void warn(void *userdata, const char *message)
 
 static void open_image(struct replay *replay)
 {
-	const struct gate gate = { .references = REFERENCES_ALL, .image = replay->path };
+	struct gate gate = { .references = REFERENCES_ALL, .image = replay->path };
 	const struct imgfmt_gate opener = gate_make(&gate);
 	struct imgfmt_error error = { "" };
 	int fd, r;

@@ -211,7 +211,8 @@ static void test_owner(void)
 	if (geteuid() != 0)
 		return;
 	CHECK(chmod(directory, 0755) == 0);
-	gate.owner = gate.group = 65534;
+	gate.owners[0] = (struct gate_owner){ 65534, 65534 };
+	gate.owner_count = 1;
 	CHECK_EQUAL(pass("file", false, &path, &why), -EACCES);
 	CHECK(strstr(why.text, "--references=all"));
 	CHECK(chmod(in_directory("file"), 0644) == 0);
