@@ -90,7 +90,9 @@ static void count(struct walk *walk, uint64_t offset, uint64_t length, enum use 
 
 	if (length == 0)
 		return;
+	/* A part of the last cluster may be missing, but a small table not whole. */
 	if (offset > UINT64_C(1) << 56 || length > UINT64_C(1) << 40 ||
+	    offset >> walk->cluster_bits >= walk->clusters ||
 	    (offset + length > walk->size && offset + length - walk->size >= walk->cluster_size)) {
 		complain(walk, "%s at 0x%" PRIx64 " lies beyond the end of the file, 0x%" PRIx64,
 			 what, offset, walk->size);
