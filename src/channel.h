@@ -19,7 +19,7 @@ enum message_type {
 	MESSAGE_LOG = 1, /* value: the priority; text: what to say */
 	MESSAGE_MOUNTED, /* nothing is served before the answer, which is MESSAGE_HELPER */
 	MESSAGE_USABLE,  /* text: what the image is */
-	MESSAGE_CORRECT, /* value: enum correction; size, times; helper: to whom it goes on */
+	MESSAGE_CORRECT, /* value: enum correction; size, times, range; helper: who is to do it */
 	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */
 	/* to the server */
 	MESSAGE_HELPER,    /* supervisor, helper: who they are */
@@ -39,6 +39,7 @@ enum correction {
 	CORRECT_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
 	CORRECT_SIZE = 2,  /* make its size the true one */
 	CORRECT_TIMES = 4, /* and its times: it believes that the first correction was a change */
+	CORRECT_CACHE = 8, /* drop what it has cached of a range */
 };
 
 struct message {
@@ -47,6 +48,7 @@ struct message {
 	pid_t supervisor, helper;
 	uint64_t size;
 	struct timespec times[2]; /* of the last access, and of the last change */
+	uint64_t range[2];        /* where it begins, and where it ends */
 	char text[LOG_MESSAGE_MAX];
 };
 

@@ -182,6 +182,15 @@ void export_note_failure(struct export_inode *inode, int error, uint64_t end)
 		inode->correct_size(inode->userdata);
 }
 
+void export_forget(struct export_inode *inode, uint64_t guest_offset, uint64_t length)
+{
+	uint64_t end;
+
+	if (!add_u64(guest_offset, length, &end))
+		end = UINT64_MAX;
+	inode->drop_cache(inode->userdata, guest_offset, end);
+}
+
 /* How much of a range lies inside the disk. Needs inode->resize, or the answer may be too old. */
 static uint64_t length_inside(const struct export_inode *inode, uint64_t guest_offset,
 			      uint64_t length)

@@ -41,6 +41,7 @@ struct export_inode {
 	uint64_t pid_namespace; /* that all of us are in, see identity.h */
 	void (*correct_size)(void *userdata);
 	void (*take_error)(void *userdata);
+	void (*drop_cache)(void *userdata, uint64_t guest_offset, uint64_t end);
 	void *userdata;
 
 	pthread_rwlock_t resize; /* shared by who relies on the size, exclusive while it changes */
@@ -86,6 +87,14 @@ void export_note_refusal(struct export_inode *inode);
  * or lost, and where the disk should have grown for it, the kernel's size is corrected.
  */
 void export_note_failure(struct export_inode *inode, int error, uint64_t end);
+
+/*
+ * Have the kernel forget what it has cached of a range where a cached write has come to nothing:
+ * it would go on showing what the disk does not hold, and write it again with whatever else of
+ * the same page is written. To be called after the write was answered, up to when the kernel holds
+ * on to the page.
+ */
+void export_forget(struct export_inode *inode, uint64_t guest_offset, uint64_t length);
 
 /*
  * Count a handle in, and out again; *ret is what is known of it, NULL for one that only reads.

@@ -4,6 +4,7 @@
  */
 #include "helper.h"
 
+#include "align.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "log.h"
@@ -48,6 +49,23 @@ static void take_error(const struct mount_identity *identity)
 }
 
 /*
+ * Drop pages that are in step with the disk, or were to be and could not. What was written to them
+ * since stays, and so does what is mapped.
+ */
+static void drop_cache(const struct mount_identity *identity, const uint64_t range[2])
+{
+	_cleanup_close_ int fd = open_mount(identity, O_RDONLY);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t begin = align_down(range[0], page), end = range[1];
+
+	/* only whole pages are dropped; a length of 0 is all there is */
+	if (fd >= 0 && begin < end && begin < INT64_MAX)
+		posix_fadvise(fd, (off_t)begin,
+			      end > INT64_MAX - page ? 0 : (off_t)(align_up(end, page) - begin),
+			      POSIX_FADV_DONTNEED);
+}
+
+/*
  * Under the write-back cache the size is the kernel's business: it starts as 0, follows cached
  * writes beyond the end, and is taken from the server only in the answer to a change of the size.
  * That answer is always the true size, see export_set_attributes().
@@ -67,6 +85,8 @@ static int correct(const struct mount_identity *identity, const struct message *
 		return -errno;
 	if (wanted->value & CORRECT_TIMES && utimensat(AT_FDCWD, path, wanted->times, 0) < 0)
 		return -errno;
+	if (wanted->value & CORRECT_CACHE)
+		drop_cache(identity, wanted->range);
 	return 0;
 }
 

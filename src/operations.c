@@ -306,7 +306,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 		     off_t guest_offset, struct fuse_file_info *fi)
 {
 	struct export_inode *inode = export_of(req);
-	bool sync = fi->flags & O_DSYNC && !fi->writepage;
+	bool cached = fi->writepage;
+	bool sync = fi->flags & O_DSYNC && !cached;
 	size_t written = 0;
 	int r;
 
@@ -315,14 +316,16 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 	/* only buffered writes are followed by an fsync of the kernel's */
 	if (r == 0 && sync)
 		r = imgfmt_flush(inode->image);
-	if (r < 0 && fi->writepage)
+	if (r < 0 && cached)
 		export_note_failure(inode, r, (uint64_t)guest_offset + count);
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)
-		reply_excess(req, inode, written, fi->writepage);
+		reply_excess(req, inode, written, cached);
 	else
 		fuse_reply_write(req, written);
+	if (cached && (r < 0 || written < count))
+		export_forget(inode, (uint64_t)guest_offset, count);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t guest_offset, off_t length,

@@ -5,9 +5,11 @@
  */
 #include "serve.h"
 
+#include "align.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "identity.h"
+#include "lock.h"
 #include "log.h"
 
 #include <errno.h>
@@ -26,6 +28,8 @@ struct server {
 	bool sandbox;
 	atomic_uint wanted; /* enum correction, which workers have asked for */
 	int wanted_fd;      /* readable while there are */
+	pthread_mutex_t range_lock;
+	uint64_t range[2];  /* with CORRECT_CACHE: all that is to be dropped lies in there */
 	bool correcting;    /* one at a time, */
 	unsigned int asked; /* which has these */
 };
@@ -49,6 +53,27 @@ static void want_size(void *userdata)
 static void want_error(void *userdata)
 {
 	want(userdata, CORRECT_ERROR);
+}
+
+static void want_dropped(void *userdata, uint64_t guest_offset, uint64_t end)
+{
+	struct server *server = userdata;
+
+	{
+		LOCKED(&server->range_lock);
+		server->range[0] = min_u64(server->range[0], guest_offset);
+		server->range[1] = max_u64(server->range[1], end);
+	}
+	want(server, CORRECT_CACHE);
+}
+
+static void take_range(struct server *server, uint64_t ret[2])
+{
+	LOCKED(&server->range_lock);
+	ret[0] = server->range[0];
+	ret[1] = server->range[1];
+	server->range[0] = UINT64_MAX;
+	server->range[1] = 0;
 }
 
 /* Ask the helper for what is wanted, unless he is at work: asking twice is asking once. */
@@ -80,6 +105,8 @@ static void ask_for_corrections(struct server *server)
 	message.size = (uint64_t)st.st_size;
 	message.times[0] = st.st_atim;
 	message.times[1] = st.st_mtim;
+	if (wanted & CORRECT_CACHE)
+		take_range(server, message.range);
 	server->correcting = true;
 	channel_send(server->channel, &message);
 }
@@ -118,6 +145,8 @@ static void handle_helper(struct server *server, const struct message *message)
 	if (server->asked & CORRECT_ERROR)
 		inode->refused = true;
 	atomic_fetch_or(&server->wanted, server->asked);
+	if (server->asked & CORRECT_CACHE)
+		want_dropped(server, 0, UINT64_MAX);
 	ask_for_corrections(server);
 }
 
@@ -212,6 +241,7 @@ static int start(struct server *server)
 		return -errno;
 	inode->correct_size = want_size;
 	inode->take_error = want_error;
+	inode->drop_cache = want_dropped;
 	inode->userdata = server;
 	r = introduce(server);
 	return r < 0 ? r : session_start(server->session, server->sandbox);
@@ -227,6 +257,8 @@ int serve(struct session *session, int channel, const char *description, bool sa
 		.sandbox = sandbox,
 		.wanted = CORRECT_SIZE | CORRECT_TIMES,
 		.wanted_fd = wanted_fd,
+		.range_lock = PTHREAD_MUTEX_INITIALIZER,
+		.range = { UINT64_MAX, 0 },
 	};
 	bool stopped;
 	int r;
