@@ -31,8 +31,9 @@ WEIGHTS = {
 
 
 class Exerciser:
-    def __init__(self, imgfuse, directory, kind, cache, rng):
+    def __init__(self, imgfuse, directory, kind, cache, rng, weights):
         self.imgfuse, self.directory, self.kind = imgfuse, directory, kind
+        self.weights = weights
         self.cache, self.rng = cache, rng
         self.path, self.disk = images.make(directory, kind, rng, SIZE)
         self.mountpoint = os.path.join(directory, "mnt")
@@ -206,13 +207,14 @@ class Exerciser:
         self.expect("all of it", 0, os.pread(self.fd, len(self.disk), 0))
 
     def step(self):
-        name = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        name = self.rng.choices(list(self.weights), list(self.weights.values()))[0]
         self.done.append(name)
         getattr(self, name)()
 
 
 def exercise(arguments, directory, kind, cache, rng, count):
-    exerciser = Exerciser(arguments.imgfuse, directory, kind, cache, rng)
+    exerciser = Exerciser(arguments.imgfuse, directory, kind, cache, rng,
+                          WEIGHTS | {"again": arguments.again})
     try:
         with exports.hurry(exerciser.mountpoint, "the export"):
             for _ in range(count):
@@ -234,6 +236,8 @@ def main():
     parser.add_argument("--imgfuse", required=True)
     parser.add_argument("--operations", type=int, default=6000, help="in all")
     parser.add_argument("--each", type=int, default=300, help="operations for each image")
+    parser.add_argument("--again", type=float, default=WEIGHTS["again"],
+                        help="how often the export is ended, against about 100 other operations")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--kind", choices=images.KINDS)
     parser.add_argument("--cache", choices=("writeback", "writethrough", "none"))
@@ -253,7 +257,7 @@ def main():
             except Wrong as wrong:
                 print(f"FOUND: seed {arguments.seed}, image {number}, {kind}, {cache}: {wrong}")
                 print(f"again: --seed={arguments.seed} --each={arguments.each} "
-                      f"--operations={(number + 1) * arguments.each}")
+                      f"--again={arguments.again} --operations={(number + 1) * arguments.each}")
                 return 1
         done += count
         number += 1
