@@ -5,6 +5,7 @@
 #include "background.h"
 #include "log.h"
 #include "notify.h"
+#include "printable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,8 +25,10 @@ static int tell_caller(struct announcement *announcement, const char *descriptio
 			log_error("%s: the caller has gone; reverting", options->image);
 		return r;
 	}
-	printf("%s: exported as raw at %s (%s), ^C to revert\n", options->image,
-	       options->mountpoint, description);
+	print_printable(stdout, options->image);
+	fputs(": exported as raw at ", stdout);
+	print_printable(stdout, options->mountpoint);
+	printf(" (%s), ^C to revert\n", description);
 	fflush(stdout);
 	return 0;
 }

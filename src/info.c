@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Printing struct imgfmt_info. Names come from images and from file systems, so anything may
- * stand in them: the text shows control characters in octal, the JSON is always valid UTF-8.
+ * stand in them: the text shows what is not printable in octal; the JSON is always valid UTF-8,
+ * escapes the same characters, and has U+FFFD for a byte that belongs to none.
  */
 #include "info.h"
+
+#include "printable.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -27,26 +30,17 @@ struct human_size human_size(uint64_t bytes)
 
 /* ---- for people ---- */
 
-static void print_name(FILE *out, const char *name)
-{
-	for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
-		if (*c < ' ' || *c == 0x7f)
-			fprintf(out, "\\%03o", *c);
-		else
-			fputc(*c, out);
-	}
-}
-
 static void print_padded_name(FILE *out, const char *name, int width)
 {
-	print_name(out, name);
-	fprintf(out, "%*s  ", width > (int)strlen(name) ? width - (int)strlen(name) : 0, "");
+	int columns = print_printable(out, name);
+
+	fprintf(out, "%*s  ", width > columns ? width - columns : 0, "");
 }
 
 static void print_field(FILE *out, const char *field, const char *value)
 {
 	fprintf(out, "%s: ", field);
-	print_name(out, value);
+	print_printable(out, value);
 	fputc('\n', out);
 }
 
@@ -55,12 +49,12 @@ static void print_backing(FILE *out, const struct imgfmt_info *info, struct imgf
 	struct imgfmt_info below;
 
 	fputs("backing file: ", out);
-	print_name(out, info->backing_name);
+	print_printable(out, info->backing_name);
 	if (backing) {
 		imgfmt_get_info(backing, &below);
 		if (strcmp(below.path, info->backing_name) != 0) {
 			fputs(" (actual path: ", out);
-			print_name(out, below.path);
+			print_printable(out, below.path);
 			fputc(')', out);
 		}
 	}
@@ -123,42 +117,19 @@ void info_print(FILE *out, struct imgfmt_image *image, const char *name)
 
 /* ---- for machines ---- */
 
-/* How many bytes the valid UTF-8 character at @text has, or 0 where there is none. */
-static unsigned int utf8_length(const unsigned char *text)
+static void print_json_string(FILE *out, const char *string)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned int length;
 	uint32_t code;
 
-	if (text[0] < 0x80)
-		return 1;
-	length = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-	if (text[0] < 0xc2 || text[0] > 0xf4)
-		return 0;
-	code = text[0] & (0x7fU >> length);
-	for (unsigned int i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	return length;
-}
-
-static void print_json_string(FILE *out, const char *string)
-{
-	const unsigned char *c = (const unsigned char *)string;
-	unsigned int length;
-
 	fputc('"', out);
-	for (; *c; c += length) {
-		length = utf8_length(c);
+	for (const char *c = string; *c; c += length) {
+		length = utf8_character(c, &code);
 		if (length == 0) {
 			fputs("\\ufffd", out);
 			length = 1;
-		} else if (*c < ' ' || *c == 0x7f) {
-			fprintf(out, "\\u%04x", *c);
+		} else if (!is_printable(code)) { /* of four digits, all of them */
+			fprintf(out, "\\u%04x", code);
 		} else {
 			if (*c == '"' || *c == '\\')
 				fputc('\\', out);

@@ -4,8 +4,11 @@
  */
 #include "log.h"
 
+#include "printable.h"
+
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 static struct {
@@ -34,9 +37,14 @@ void log_to(void (*sink)(void *userdata, int priority, const char *text), void *
 
 char *log_printable(char *text)
 {
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == '\177')
-			*c = '?';
+	unsigned int length;
+	bool printable;
+
+	for (char *c = text; *c; c += length) {
+		length = printable_length(c, &printable);
+		if (!printable)
+			memset(c, '?', length);
+	}
 	return text;
 }
 

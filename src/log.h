@@ -3,8 +3,8 @@
  * What the daemon says: one line per message, to stderr while somebody is there to read it, to
  * syslog once the process runs in the background.
  *
- * Messages carry names and values from images, so control characters are replaced before they
- * reach a terminal. May be called from any thread.
+ * Messages carry names and values from images, so what is not printable (printable.h) is replaced
+ * before it reaches a terminal. May be called from any thread.
  */
 #pragma once
 
@@ -38,5 +38,5 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "imgfuse: MESSAGE", under --verbose only */
 void log_verbose(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Replace every control character of @text by a question mark, in place. Returns @text. */
+/* Replace every byte of @text that is not printable by a question mark, in place. Returns @text. */
 char *log_printable(char *text);
