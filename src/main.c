@@ -21,6 +21,21 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * What was asked for is what has been printed: without it, there is no success. @status is the
+ * exit status if all of it arrives.
+ */
+static int finish_output(int status)
+{
+	int r = fflush(stdout) == 0 ? 0 : -errno;
+
+	if (r == 0 && !ferror(stdout))
+		return status;
+	/* what failed before is not known any more */
+	log_error("cannot write to standard output: %s", r < 0 ? strerror(-r) : "it is incomplete");
+	return 1;
+}
+
 /* Returns the exit status, also in the processes that are forked on the way. */
 static int run_export(const struct options *options, struct place *place, struct pidfile *pidfile)
 {
@@ -102,7 +117,7 @@ static int unmount_verb(const struct options *options)
 	return r < 0 ? 1 : 0;
 }
 
-static int help_verb(void)
+static void help_verb(void)
 {
 	const char *name;
 
@@ -112,7 +127,6 @@ static int help_verb(void)
 		printf("  %-22s  %s\n", name, imgfmt_format_description(i));
 	fputs("\nEnd an export with ^C, imgfuse -u, umount or fusermount3 -u; see imgfuse(1).\n",
 	      stdout);
-	return 0;
 }
 
 /* A file opened as descriptor 2 would get our messages written into it. */
@@ -145,14 +159,15 @@ int main(int argc, char **argv)
 	case ACTION_EXPORT:
 		return export_verb(&options);
 	case ACTION_INFO:
-		return info_verb(&options);
+		return finish_output(info_verb(&options));
 	case ACTION_UNMOUNT:
 		return unmount_verb(&options);
 	case ACTION_HELP:
-		return help_verb();
+		help_verb();
+		return finish_output(0);
 	case ACTION_VERSION:
 		printf("imgfuse %s\n", IMGFUSE_VERSION);
-		return 0;
+		return finish_output(0);
 	}
 	return 1;
 }
