@@ -99,6 +99,8 @@ void info_print(FILE *out, struct imgfmt_image *image, const char *name)
 		fprintf(out, "disk size: %s\n", human_size(info.allocated).text);
 		if (info.encryption)
 			fprintf(out, "encrypted: yes (%s)\n", info.encryption);
+		if (info.dirty)
+			fputs("cleanly shut down: no\n", out);
 		if (info.cluster_size)
 			fprintf(out, "cluster_size: %ju\n", (uintmax_t)info.cluster_size);
 		if (info.data_file_name)
@@ -208,8 +210,11 @@ void info_print_json(FILE *out, struct imgfmt_image *image, const char *name)
 			(uintmax_t)info.allocated);
 		if (info.cluster_size)
 			fprintf(out, ", \"cluster-size\": %ju", (uintmax_t)info.cluster_size);
-		if (info.encryption)
+		fprintf(out, ", \"dirty-flag\": %s", info.dirty ? "true" : "false");
+		if (info.encryption) {
+			fputs(", \"encrypted\": true", out);
 			print_json_field(out, "encryption", info.encryption);
+		}
 		if (info.data_file_name)
 			print_json_field(out, "data-file", info.data_file_name);
 		if (info.feature_count > 0)

@@ -70,8 +70,9 @@ int place_find_image(struct place *place, const char *image, struct imgfmt_error
 		return r;
 	if (ours)
 		return imgfmt_error_set(reterr, -EEXIST,
-					"%s: is an export of imgfuse: it is shown as raw already",
-					image);
+					"%s: is an export of imgfuse, the raw disk that an image "
+					"holds; the file below is there again after: imgfuse -u %s",
+					image, place->image);
 	return 0;
 }
 

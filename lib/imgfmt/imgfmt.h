@@ -188,6 +188,7 @@ struct imgfmt_info {
 	bool has_data_file;         /* guest data lies in a file of its own */
 	const char *data_file_name; /* as the image spells it, or NULL */
 	const char *encryption;     /* "aes", "luks", or NULL */
+	bool dirty;                 /* it was not closed properly, and must be repaired first */
 };
 
 /* Describe @image itself. The strings live as long as it is open. */

@@ -31,7 +31,8 @@ for name in *.qcow2 disk.vmdk plain.raw; do expect_not_mounted "$name"; done
 start_export disk.qcow2
 expect_failure 1 "disk.qcow2: .*export" "$IMGFUSE" disk.qcow2 mountpoint
 expect_failure 1 "disk.qcow2: .*export" "$IMGFUSE" disk.qcow2
-expect_failure 1 "disk.qcow2: .*export" "$IMGFUSE" --info disk.qcow2
+expect_failure 1 "disk.qcow2: is an export of imgfuse, the raw disk .*: imgfuse -u .*disk.qcow2$" \
+	"$IMGFUSE" --info disk.qcow2
 cmp disk.qcow2 plain.raw
 stop_export
 expect_not_mounted mountpoint

@@ -273,12 +273,16 @@ static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 
 	info->cluster_size = q->geometry.cluster_size;
 	info->encryption = encryption_name(header->crypt_method);
+	info->dirty = header->incompatible & QCOW2_INCOMPATIBLE_DIRTY;
 	add_feature(info, "compat", "%s", header->version == 2 ? "0.10" : "1.1");
 	add_feature(info, "compression type", "%s",
 		    header->compression_type == QCOW2_COMPRESSION_ZSTD ? "zstd" : "zlib");
 	add_feature(info, "lazy refcounts", "%s",
 		    yes_no(header->compatible & QCOW2_COMPATIBLE_LAZY_REFCOUNTS));
 	add_feature(info, "refcount bits", "%u", 1u << header->refcount_order);
+	if (header->incompatible & QCOW2_INCOMPATIBLE_DATA_FILE)
+		add_feature(info, "data file raw", "%s",
+			    yes_no(header->autoclear & QCOW2_AUTOCLEAR_DATA_RAW));
 	add_feature(info, "corrupt", "%s",
 		    yes_no(header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT));
 	add_feature(info, "extended l2", "%s",
@@ -286,7 +290,7 @@ static void describe(struct imgfmt_image *image, struct imgfmt_info *info)
 	if (header->snapshot_count > 0)
 		add_feature(info, "snapshots", "%" PRIu32, header->snapshot_count);
 	if (header->bitmap_count > 0)
-		add_feature(info, "bitmaps", "%" PRIu32, header->bitmap_count);
+		add_feature(info, "bitmap count", "%" PRIu32, header->bitmap_count);
 }
 
 const struct imgfmt_driver imgfmt_qcow2_driver = {
