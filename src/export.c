@@ -7,6 +7,7 @@
 
 #include "align.h"
 #include "lock.h"
+#include "log.h"
 #include "overflow.h"
 
 #define FUSE_USE_VERSION 314
@@ -80,16 +81,24 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret)
 	}
 }
 
-static int resize(struct export_inode *inode, uint64_t size, bool has_handle)
+static int resize(struct export_inode *inode, uint64_t size, bool has_handle, pid_t caller)
 {
 	EXCLUSIVE(&inode->resize);
-	if (size == imgfmt_size(inode->image))
+	uint64_t old_size = imgfmt_size(inode->image);
+	int r;
+
+	if (size == old_size)
 		return 0;
 	if (size == 0 && !has_handle)
 		return 0;
 	if (inode->read_only)
 		return -EROFS;
-	return imgfmt_truncate(inode->image, size);
+	r = imgfmt_truncate(inode->image, size);
+	/* a disk seldom gets smaller on purpose, and what was there is gone */
+	if (r == 0 && imgfmt_size(inode->image) < old_size)
+		log_warning("%s: process %d has cut the disk from %ju to %ju bytes", inode->name,
+			    (int)caller, (uintmax_t)old_size, (uintmax_t)imgfmt_size(inode->image));
+	return r;
 }
 
 static void set_times_locked(struct export_inode *inode, const struct stat *attributes, int to_set)
@@ -121,7 +130,7 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (attributes->st_size < 0)
 			return -EINVAL;
-		r = resize(inode, (uint64_t)attributes->st_size, has_handle);
+		r = resize(inode, (uint64_t)attributes->st_size, has_handle, caller);
 		if (r < 0)
 			return r;
 	}

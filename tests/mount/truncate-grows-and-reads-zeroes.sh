@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # ftruncate and truncate set the size of the disk for real: what is added reads as zeroes, also
-# where there was something before a cut, or something in a longer backing file.
+# where there was something before a cut, or something in a longer backing file. A cut is logged.
 . "$(dirname "$0")/lib.sh"
 
 make_disk
@@ -43,9 +43,16 @@ for cache in writeback writethrough none; do
 	cmp raw.raw raw.wanted
 done
 
-# A disk cut to nothing through a handle is one that somebody meant.
+# A disk cut to nothing through a handle is one that somebody meant. That is said, once each time.
 start_export disk.qcow2
+truncate -s 6M disk.qcow2
+expect_equal "the log" "$(cat "$log")" ""
+sh -c 'echo $$; exec truncate -s 5M disk.qcow2' >pid
+: >disk.qcow2
+wait_for_log "^imgfuse: warning: disk.qcow2: process $(cat pid) has cut the disk from 6291456 to 5242880 bytes$"
 truncate -s 0 disk.qcow2
+wait_for_log "has cut the disk from 5242880 to 0 bytes$"
+expect_equal "lines in the log" "$(wc -l <"$log")" 2
 expect_equal "size" "$(size_of disk.qcow2)" 0
 truncate -s 1M disk.qcow2
 expect_equal "size" "$(size_of disk.qcow2)" $((1 << 20))
