@@ -77,6 +77,8 @@ enum {
 	OPTION_WATCH_FD,
 };
 
+static const char short_options[] = ":f:rdp:u::vhV";
+
 static const struct option long_options[] = {
 	{ "format", required_argument, NULL, 'f' },
 	{ "read-only", no_argument, NULL, 'r' },
@@ -344,26 +346,43 @@ static int apply(int option, const char *argument, struct options *options,
 	return r;
 }
 
+/* A long option that getopt_long() did not know, or did not know which. */
+static int refuse_unknown(const char *word, struct options_error *reterr)
+{
+	size_t length = strcspn(word, "=") - strlen("--");
+	char known[256] = "";
+	unsigned int count = 0;
+
+	for (const struct option *option = long_options; option->name && length > 0; option++) {
+		size_t used = strlen(known);
+
+		if (strncmp(option->name, word + strlen("--"), length) == 0)
+			snprintf(known + used, sizeof(known) - used, "%s--%s",
+				 count++ > 0 ? ", " : "", option->name);
+	}
+	if (count == 0)
+		return refuse(reterr, "unknown option '%s'", word);
+	return refuse(reterr, "option '%s' is ambiguous; it could be: %s", word, known);
+}
+
 /* The option that getopt_long() stumbled over, as the user wrote it. */
 static int refuse_option(char **argv, int option, struct options_error *reterr)
 {
-	const char *word = argv[optind - 1];
+	const char *word = argv[optind - 1]; /* but the one before a bundle that goes on */
 
-	if (optopt > 0 && optopt < 256 && strncmp(word, "--", 2) != 0) {
-		if (option == ':')
-			return refuse(reterr, "option '-%c' needs an argument", optopt);
-		if (optopt == 'o')
-			return refuse(
-				reterr,
-				"there is no '-o' as mount(8) has it; say --read-only for ro, "
-				"--allow-other for allow_other");
+	if (option == '?' && optopt == 'o')
+		return refuse(reterr,
+			      "there is no '-o' as mount(8) has it; say --read-only for ro, "
+			      "--allow-other for allow_other");
+	if (option == '?' && optopt != 0 && optopt < 256 && !strchr(short_options, optopt))
 		return refuse(reterr, "unknown option '-%c'", optopt);
-	}
+	if (option == ':' && strncmp(word, "--", 2) != 0)
+		return refuse(reterr, "option '-%c' needs an argument", optopt);
 	if (option == ':')
 		return refuse(reterr, "option '%s' needs an argument", word);
 	if (optopt != 0)
 		return refuse(reterr, "option '%s' takes no argument", word);
-	return refuse(reterr, "unknown option '%s'", word);
+	return refuse_unknown(word, reterr);
 }
 
 /* Store what follows the options, and refuse what does not go together. */
@@ -447,7 +466,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct options_err
 
 	opterr = 0;
 	optind = 0; /* start afresh */
-	while ((option = getopt_long(argc, argv, ":f:rdp:u::vhV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		switch (option) {
 		case 'h':
 		case 'V':

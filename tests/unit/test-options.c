@@ -218,7 +218,18 @@ static void test_refusals(void)
 	refused("--growable -r x", "--growable and --read-only do not go together");
 	refused("-x x", "unknown option '-x'");
 	refused("-rx x", "unknown option '-x'");
+	refused("-v --info -xr x", "unknown option '-x'");
+	refused("--info -r\200v x", "unknown option '-\200'");
+	refused("--info -rp", "option '-p' needs an argument");
+	refused("--info -or x", "there is no '-o' as mount(8) has it");
 	refused("--growabel x", "unknown option '--growabel'");
+	refused("--=x x", "unknown option '--=x'");
+	CHECK(accepted("--read- x").read_only && accepted("--form=raw x").format);
+	CHECK(accepted("--cache=none x").cache == CACHE_NONE); /* a whole name is no abbreviation */
+	refused("--re x",
+		"option '--re' is ambiguous; it could be: --read-only, --ready-fd, --references");
+	refused("--cach=none x",
+		"option '--cach=none' is ambiguous; it could be: --cache, --cache-size");
 	refused("x -p", "option '-p' needs an argument");
 	refused("x --pidfile", "option '--pidfile' needs an argument");
 	refused("x --read-only=yes", "option '--read-only=yes' takes no argument");
