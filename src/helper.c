@@ -91,8 +91,8 @@ static int correct(const struct mount_identity *identity, const struct message *
 }
 
 /* Set what the kernel says of a mount's caching below /sys/class/bdi. */
-static void set_caching(const struct mount_identity *identity, const char *attribute,
-			const char *value)
+static void set_caching(const struct mount_identity *identity, const char *name,
+			const char *attribute, const char *value)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
@@ -101,16 +101,16 @@ static void set_caching(const struct mount_identity *identity, const char *attri
 		 minor(identity->device), attribute);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, value, strlen(value)) > 0)
-		log_verbose("%s: %s is %s", identity->source, attribute, value);
+		log_verbose("%s: %s is %s", name, attribute, value);
 }
 
 /*
  * Let the kernel read further ahead and cache more writes than it does by itself, where permitted.
  */
-static void tune(const struct mount_identity *identity)
+static void tune(const struct mount_identity *identity, const char *name)
 {
-	set_caching(identity, "read_ahead_kb", READAHEAD);
-	set_caching(identity, "max_ratio", DIRTY_SHARE);
+	set_caching(identity, name, "read_ahead_kb", READAHEAD);
+	set_caching(identity, name, "max_ratio", DIRTY_SHARE);
 }
 
 /* Write back what the handles that keep the mount busy have dirtied; a plain umount would have. */
@@ -148,13 +148,13 @@ bool helper_remove_dead_mount(const struct mount_identity *identity)
 	return true;
 }
 
-void helper_work(int fd, const struct mount_identity *identity)
+void helper_work(int fd, const struct mount_identity *identity, const char *name)
 {
 	struct imgfmt_error why = { "" };
 	struct message message, answer;
 
 	channel_tell(fd, MESSAGE_READY, 0);
-	tune(identity);
+	tune(identity, name);
 	while (channel_receive(fd, &message) == 1) {
 		answer = (struct message){ .type = MESSAGE_SYNCED };
 		if (message.type == MESSAGE_CORRECT) {

@@ -13,10 +13,10 @@
 #include "mountinfo.h"
 
 /*
- * Do what is asked of the mount @identity over the channel @fd. Returns when the other end is
- * closed: the supervisor is gone.
+ * Do what is asked of the mount @identity, called @name in messages, over the channel @fd. Returns
+ * when the other end is closed: the supervisor is gone.
  */
-void helper_work(int fd, const struct mount_identity *identity);
+void helper_work(int fd, const struct mount_identity *identity, const char *name);
 
 /*
  * Remove our mount, which no server stands behind any more, if the kernel still shows it. Waits for

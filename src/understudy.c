@@ -53,7 +53,7 @@ static void be_helper(struct supervisor *supervisor, int fd)
 		inherited_close(&inherited, keep, sizeof(keep) / sizeof(keep[0]));
 	supervisor->announcement.background_fd = -1;
 	supervisor->watch_fd = -1;
-	helper_work(fd, &supervisor->mount);
+	helper_work(fd, &supervisor->mount, supervisor->options->image);
 }
 
 void understudy_introduce(struct supervisor *supervisor)
