@@ -95,6 +95,11 @@ static int check_mountpoint(const char *path, const char *name, bool is_image,
 					"%s: is a block device and cannot be shown in place; "
 					"give a regular file as MOUNTPOINT",
 					name);
+	if (S_ISDIR(st.st_mode) && !is_image)
+		return imgfmt_error_set(reterr, -EISDIR,
+					"%s: is a directory, and a MOUNTPOINT is a file; make one "
+					"in it, with 'touch %s/disk.raw' say, and give that",
+					name, strcmp(path, "/") == 0 ? "" : path);
 	if (!S_ISREG(st.st_mode))
 		return imgfmt_error_set(reterr, -EINVAL, "%s: is not a regular file%s", name,
 					is_image ? "" : ", and so not a MOUNTPOINT");

@@ -152,6 +152,12 @@ static int open_and_serve(const struct server_start *start)
 	imgfmt_get_info(disk.image, &info);
 	log_verbose("%s: format %s (%s), locked as QEMU does", options->image, info.format,
 		    info.detected ? "detected" : "as stated");
+	/* to fill it by writing makes sense, and any other use is more likely a mistake */
+	if (info.host_size == 0 && !options->growable)
+		log_warning("%s: is empty, and so is the disk%s", options->image,
+			    start->place->in_place ?
+				    "" :
+				    "; IMAGE is the first argument and MOUNTPOINT the second");
 	r = leave(start);
 	if (r < 0)
 		log_error("cannot leave the terminal: %s", strerror(-r));
