@@ -30,5 +30,26 @@ expect_clean_check disk.qcow2
 cmp_snapshots
 qemu-img convert -l before -O raw disk.qcow2 seen
 cmp seen plain.raw
-expect_failure 1 "no internal snapshot 'never'" "$IMGFUSE" --snapshot=never disk.qcow2
+
+# Who mistypes a name is told the right ones, as far as there is room.
+expect_failure 1 "disk.qcow2: it has no internal snapshot 'never'; it has: 1 \(before\), 2 \(after\)$" \
+	"$IMGFUSE" --snapshot=never disk.qcow2
+qemu-img create -q -f qcow2 many.qcow2 1M
+expect_failure 1 "no internal snapshot 'never'; it has: none$" "$IMGFUSE" --snapshot=never many.qcow2
+for ((i = 1; i <= 9; i++)); do qemu-img snapshot -c "$(printf '%040d\033' $i)" many.qcow2; done
+expect_failure 1 "it has: 1 \(0{39}1\?\), 2 .*, \.\.\. \(--info lists all\)$" \
+	"$IMGFUSE" --snapshot=never many.qcow2
+
+# What is the id of one and the name of another is an id, as for QEMU.
+qemu-img create -q -f qcow2 two.qcow2 1M
+qemu-img snapshot -c 2 two.qcow2
+qemu-io -f qcow2 -c "write -P 7 0 64k" two.qcow2 >/dev/null
+qemu-img snapshot -c other two.qcow2
+qemu-img convert -l 2 -O raw two.qcow2 wanted
+start_export --snapshot=2 two.qcow2
+cmp two.qcow2 wanted
+stop_export
+start_export --snapshot=other two.qcow2
+cmp two.qcow2 wanted
+stop_export
 expect_failure 1 "no internal snapshot" "$IMGFUSE" --snapshot=1 plain.raw

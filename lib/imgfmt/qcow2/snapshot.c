@@ -172,6 +172,29 @@ int qcow2_check_snapshots(struct qcow2 *q, struct imgfmt_error *reterr)
 
 /* ---- showing one ---- */
 
+/* Say which snapshots there are, as far as there is room. Without any, @text is left alone. */
+static void name_snapshots(struct qcow2 *q, char *text, size_t capacity)
+{
+	static const char more[] = ", ... (--info lists all)";
+	size_t room = capacity - sizeof(more), used = 0;
+
+	for (uint32_t i = 0; i < q->header.snapshot_count; i++) {
+		struct imgfmt_snapshot snapshot;
+		struct entry entry;
+		int n;
+
+		if (find_entry(q, i, &entry) < 0 || describe_entry(q, &entry, &snapshot) < 0)
+			return;
+		n = snprintf(text + used, room - used, "%s%s (%s)", i > 0 ? ", " : "", snapshot.id,
+			     snapshot.name);
+		if (n < 0 || (size_t)n >= room - used) {
+			strcpy(text + used, i > 0 ? more : more + strlen(", "));
+			return;
+		}
+		used += (size_t)n;
+	}
+}
+
 /* Find a snapshot by id, or, where no id is like that, by name, as qemu-img does. */
 static int search(struct qcow2 *q, const char *wanted, struct entry *ret,
 		  struct imgfmt_snapshot *ret_snapshot)
@@ -229,11 +252,16 @@ int qcow2_select_snapshot(struct qcow2 *q, const char *wanted, struct imgfmt_err
 	struct imgfmt_snapshot snapshot = { 0 };
 	struct entry entry = { 0 };
 	uint64_t l1_offset, l1_size;
+	char names[200] = "none";
 	int r;
 
 	r = search(q, wanted, &entry, &snapshot);
-	if (r == -ENOENT)
-		return imgfmt_error_set(reterr, r, "it has no internal snapshot '%s'", wanted);
+	if (r == -ENOENT) {
+		name_snapshots(q, names, sizeof(names));
+		return imgfmt_error_set(reterr, r,
+					"it has no internal snapshot '%.100s'; it has: %s", wanted,
+					names);
+	}
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read the snapshot table: %s",
 					strerror(-r));
