@@ -130,13 +130,25 @@ static int open_disk(struct disk *disk, const struct options *options, const cha
 	}
 	/* Another imgfuse may have mounted over it since its path was looked at. */
 	if (mountinfo_is_export(disk->stat.st_dev))
-		return imgfmt_error_set(reterr, -EEXIST,
-					"%s: is an export of imgfuse: it is shown as raw already",
+		return imgfmt_error_set(reterr, -EEXIST, "%s: has just become an export of imgfuse",
 					options->image);
 	r = open_image(disk, options, passphrase, steal_fd(&fd), read_only, reterr);
 	if (r == 0)
 		disk->host_fd = steal_fd(&host_fd);
 	return r;
+}
+
+/* Somebody has the image locked: where that is an export that can be seen, say which. */
+static void name_export(const char *image, struct imgfmt_error *error)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	_cleanup_free_ char *path = NULL;
+	struct imgfmt_error why = *error;
+
+	if (resolve_path(image, &path) == 0 && mountinfo_find_export(path, &entry) == 0)
+		imgfmt_error_set(error, -EBUSY,
+				 "%.300s; it is exported at %s, which this ends: imgfuse -u %s",
+				 why.text, entry.target, entry.target);
 }
 
 /* Open it for writing if that can be, as mount(8) treats what can only be read. */
@@ -170,6 +182,8 @@ int disk_open(struct disk *disk, const struct options *options, bool read_only)
 	if (r == 0)
 		r = open_as_can_be(disk, options, text, read_only, &why);
 	passphrase_wipe(&passphrase);
+	if (r == -EBUSY)
+		name_export(options->image, &why);
 	if (r < 0)
 		log_error("%s", why.text);
 	return r;

@@ -117,6 +117,7 @@ static void fclose_pointee(FILE **file)
 /* What to look for: the members that are set. */
 struct wanted {
 	const char *target; /* the last one there */
+	const char *source; /* or the first export with it */
 	dev_t device;       /* or the first one of it */
 	const struct mount_identity *identity;
 };
@@ -176,6 +177,8 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 		return is_identical(wanted->identity, entry);
 	if (wanted->target)
 		return strcmp(entry->target, wanted->target) == 0;
+	if (wanted->source)
+		return mount_entry_is_ours(entry) && strcmp(entry->source, wanted->source) == 0;
 	return entry->device == wanted->device;
 }
 
@@ -212,6 +215,11 @@ static int find(const struct wanted *wanted, struct mount_entry *ret)
 int mountinfo_find_target(const char *target, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .target = target }, ret);
+}
+
+int mountinfo_find_export(const char *image, struct mount_entry *ret)
+{
+	return find(&(struct wanted){ .source = image }, ret);
 }
 
 int mountinfo_find_device(dev_t device, struct mount_entry *ret)

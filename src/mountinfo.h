@@ -36,6 +36,9 @@ bool mount_entry_is_ours(const struct mount_entry *entry);
  */
 int mountinfo_find_target(const char *target, struct mount_entry *ret);
 
+/* The same for the first export of the image at the absolute path @image that is not in place. */
+int mountinfo_find_export(const char *image, struct mount_entry *ret);
+
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
 

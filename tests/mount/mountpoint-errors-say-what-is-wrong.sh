@@ -35,6 +35,9 @@ cmp disk.qcow2 before.qcow2
 
 start_export disk.qcow2 mountpoint
 expect_failure 1 "mountpoint.*export already" "$IMGFUSE" other.qcow2 mountpoint
+expect_failure 1 "disk.qcow2: .*lock.*; it is exported at $PWD/mountpoint, .*: imgfuse -u $PWD/mountpoint$" \
+	"$IMGFUSE" disk.qcow2 other.qcow2
+expect_failure 1 "disk.qcow2: .*lock.*; it is exported at $PWD/mountpoint" "$IMGFUSE" --info disk.qcow2
 cmp mountpoint plain.raw
 stop_export
 expect_not_mounted mountpoint
