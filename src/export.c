@@ -332,9 +332,7 @@ int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset
 int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, uint64_t *ret_offset)
 {
 	SHARED(&inode->resize);
-	uint64_t size = imgfmt_size(inode->image), run;
-	bool data;
-	int r;
+	uint64_t size = imgfmt_size(inode->image);
 
 	/*
 	 * An end that only the kernel's cache has so far is not known here. Told this, the kernel
@@ -354,20 +352,8 @@ int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, u
 		*ret_offset = whence == SEEK_DATA ? guest_offset : size;
 		return 0;
 	}
-	while (guest_offset < size) {
-		r = imgfmt_status(inode->image, guest_offset, size - guest_offset, &data, &run);
-		if (r < 0)
-			return r;
-		if (data == (whence == SEEK_DATA)) {
-			*ret_offset = guest_offset;
-			return 0;
-		}
-		guest_offset += run;
-	}
-	if (whence == SEEK_DATA)
-		return -ENXIO;
-	*ret_offset = size;
-	return 0;
+	return imgfmt_seek(inode->image, guest_offset,
+			   whence == SEEK_DATA ? IMGFMT_DATA : IMGFMT_HOLE, ret_offset);
 }
 
 /* @blocks of @unit bytes, counted in blocks of @wanted bytes. */

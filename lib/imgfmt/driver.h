@@ -36,6 +36,7 @@ struct driver_extent {
 	uint64_t length;       /* at least 1, at most what was asked for */
 	struct hostfile *file; /* DATA: where */
 	uint64_t host_offset;  /* DATA: of the first byte */
+	uint64_t work;         /* how many entries of tables it took to find out, roughly */
 };
 
 struct driver_allocation; /* a driver's own record of host space handed out and not yet linked */

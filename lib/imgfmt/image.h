@@ -52,6 +52,7 @@ struct map_extent {
 	struct imgfmt_image *image;  /* the image of the chain that stores it; NULL: it is zero */
 	struct driver_extent extent; /* DATA or ENCODED where image is set; length always */
 	bool unallocated;            /* the image asked stores nothing of its own there */
+	uint64_t work;               /* what it took to find out, in the whole chain */
 };
 
 /*

@@ -166,6 +166,19 @@ int imgfmt_truncate(struct imgfmt_image *image, uint64_t size);
 int imgfmt_status(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		  bool *ret_data, uint64_t *ret_length);
 
+enum imgfmt_wanted { IMGFMT_DATA, IMGFMT_HOLE };
+
+/*
+ * Find the first byte from @guest_offset on that is data, or a hole, as imgfmt_status() tells them.
+ * There is a hole where the disk ends. -ENXIO: @guest_offset is there or behind it, or there is no
+ * data any more.
+ *
+ * It takes bounded time. A disk whose tables are so long that this does not suffice has data where
+ * the search for data ended, and no hole behind where the search for one did.
+ */
+int imgfmt_seek(struct imgfmt_image *image, uint64_t guest_offset, enum imgfmt_wanted wanted,
+		uint64_t *ret_offset);
+
 /* ---- what an image is ---- */
 
 struct imgfmt_feature {

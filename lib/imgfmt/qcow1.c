@@ -265,7 +265,7 @@ static int qcow1_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t
 {
 	const struct qcow1 *q = image->state;
 	uint64_t into = guest_offset & ((UINT64_C(1) << q->cluster_bits) - 1);
-	struct driver_extent extent = { .kind = DRIVER_UNALLOCATED };
+	struct driver_extent extent = { .kind = DRIVER_UNALLOCATED, .work = MAX_LOOK_UP };
 	struct look_up found;
 	uint64_t clusters = 0;
 	int r;

@@ -23,6 +23,7 @@ struct fake {
 	bool zero_works;
 	unsigned int begins, ends, zeroes;
 	unsigned int encoded_again; /* how often read_encoded is to say -EAGAIN */
+	uint64_t work;              /* what map says that an answer has taken */
 };
 
 struct driver_allocation {
@@ -44,6 +45,7 @@ static int fake_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t 
 	uint64_t granule = guest_offset / GRANULE, into = guest_offset % GRANULE;
 
 	ret->kind = (enum driver_extent_kind)fake->kind[granule];
+	ret->work = fake->work;
 	ret->length = min_u64(length, GRANULE - into);
 	ret->file = image->file;
 	ret->host_offset = (uint64_t)fake->host[granule] * GRANULE + into;
@@ -345,6 +347,66 @@ static void test_status(void)
 	finish(&s);
 }
 
+static void check_seek(struct setup *s, uint64_t offset, enum imgfmt_wanted wanted,
+		       uint64_t expected)
+{
+	uint64_t found;
+
+	CHECK_EQUAL(imgfmt_seek(&s->top, offset, wanted, &found), 0);
+	CHECK_EQUAL(found, expected);
+}
+
+static void test_seek(void)
+{
+	uint64_t found = 77;
+	struct setup s;
+
+	start(&s, true);
+	put(&s.base, 3, 0, 0xb3);
+	put(&s.top, 4, 9, 0x74);
+	put(&s.top, 5, 1, 0x75);
+	s.top_state.kind[6] = DRIVER_ENCODED;
+	s.top_state.kind[7] = DRIVER_ZERO;
+	check_seek(&s, 10, IMGFMT_DATA, 3 * GRANULE);
+	check_seek(&s, 10, IMGFMT_HOLE, 10);
+	check_seek(&s, 3 * GRANULE + 10, IMGFMT_DATA, 3 * GRANULE + 10);
+	check_seek(&s, 3 * GRANULE + 10, IMGFMT_HOLE, 7 * GRANULE);
+	CHECK_EQUAL(imgfmt_seek(&s.top, 7 * GRANULE, IMGFMT_DATA, &found), -ENXIO);
+	CHECK_EQUAL(imgfmt_seek(&s.top, SIZE, IMGFMT_DATA, &found), -ENXIO);
+	CHECK_EQUAL(imgfmt_seek(&s.top, SIZE, IMGFMT_HOLE, &found), -ENXIO);
+	CHECK_EQUAL(found, 77);
+	put(&s.top, 15, 2, 0x7f);
+	check_seek(&s, SIZE - 1, IMGFMT_HOLE, SIZE);
+	/* Clusters in one piece of the host's data, out of order, and a hole in its midst. */
+	put(&s.top, 0, 4, 0x70);
+	put(&s.top, 1, 3, 0x71);
+	put(&s.top, 2, 2, 0x72);
+	CHECK_EQUAL(hostfile_zero(s.top.file, 2 * GRANULE, GRANULE, true), 0);
+	check_seek(&s, 0, IMGFMT_HOLE, 2 * GRANULE);
+	finish(&s);
+}
+
+/* What takes too long to find out is said to be data; and each call comes a step further. */
+static void test_seek_is_bounded(void)
+{
+	struct setup s;
+
+	start(&s, false);
+	put(&s.top, 14, 0, 0x7e);
+	check_seek(&s, 0, IMGFMT_DATA, 14 * GRANULE);
+	s.top_state.work = UINT64_C(1) << 32;
+	check_seek(&s, 0, IMGFMT_DATA, GRANULE);
+	check_seek(&s, GRANULE + 1, IMGFMT_DATA, 2 * GRANULE);
+	check_seek(&s, 14 * GRANULE, IMGFMT_DATA, 14 * GRANULE);
+	check_seek(&s, 0, IMGFMT_HOLE, 0);
+	for (uint8_t i = 0; i < 8; i++)
+		put(&s.top, i, 7 - i, 0x70);
+	check_seek(&s, 0, IMGFMT_HOLE, SIZE);
+	s.top_state.work = 0;
+	check_seek(&s, 0, IMGFMT_HOLE, 8 * GRANULE);
+	finish(&s);
+}
+
 /* What a backing image holds behind the old end of the disk must not come to light. */
 static void test_growing_reads_zeroes(void)
 {
@@ -389,6 +451,8 @@ int main(void)
 			      ways & 4);
 	test_zero_skips_zeroes();
 	test_status();
+	test_seek();
+	test_seek_is_bounded();
 	test_growing_reads_zeroes();
 	test_read_only();
 	return 0;

@@ -17,6 +17,7 @@ struct mapped {
 	struct l2_entry entry;
 	uint64_t length;      /* guest bytes from the offset asked for */
 	uint64_t host_offset; /* NORMAL: of the first of them */
+	uint64_t work;        /* entries looked at */
 };
 
 /* Look at no more than one L2 slice, or at the range of one L2 table that there is not. */
@@ -32,13 +33,14 @@ static int map_step(struct qcow2 *q, uint64_t guest_offset, uint64_t length, str
 	if (r < 0)
 		return r;
 	if (l1.l2_offset == 0) {
-		*ret = (struct mapped){ .length = length };
+		*ret = (struct mapped){ .length = length, .work = 1 };
 		return 0;
 	}
 	count = subclusters_touched(geometry, guest_offset, length);
 	r = qcow2_look_up(q, guest_offset, &count, &ret->entry);
 	if (r < 0)
 		return r;
+	ret->work = count;
 	ret->length = min_u64(length, (count << geometry->subcluster_bits) -
 					      into_subcluster(geometry, guest_offset));
 	ret->host_offset = ret->entry.host_offset + into_cluster(geometry, guest_offset);
@@ -65,6 +67,7 @@ static struct driver_extent to_extent(const struct qcow2 *q, const struct mapped
 	struct driver_extent extent = {
 		.kind = extent_kind(mapped->entry.kind),
 		.length = mapped->length,
+		.work = mapped->work,
 	};
 
 	if (extent.kind == DRIVER_DATA && q->aes) {
@@ -105,6 +108,7 @@ int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length
 		if (map_step(q, guest_offset + extent.length, length - extent.length, &mapped) < 0)
 			break;
 		next = to_extent(q, &mapped);
+		extent.work += next.work;
 		if (!extends(&extent, &next))
 			break;
 		extent.length += next.length;
