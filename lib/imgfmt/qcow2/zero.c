@@ -178,8 +178,18 @@ static int drop_some(struct qcow2 *q, uint64_t guest_offset, uint64_t *count)
 	unsigned int subclusters = q->geometry.subclusters;
 	uint64_t alike = *count * subclusters;
 	struct l2_entry entry;
+	struct l1_entry l1;
 	int r;
 
+	r = qcow2_get_l1(q, guest_offset, &l1);
+	if (r < 0)
+		return r;
+	/* A look-up would come no farther than a slice, of a table that there is not. */
+	if (l1.l2_offset == 0) {
+		*count = min_u64(*count, cluster_of(&q->geometry,
+						    to_l1_entry_end(&q->geometry, guest_offset)));
+		return 0;
+	}
 	r = qcow2_look_up(q, guest_offset, &alike, &entry);
 	if (r < 0)
 		return r;
