@@ -289,20 +289,26 @@ int export_write(struct export_inode *inode, const void *buffer, size_t count,
 	return write_inside(inode, buffer, count, guest_offset, ret_count);
 }
 
-/* Zero what of a range lies inside the disk, where there may be nothing of it. */
+/* Zero some of what of a range lies inside the disk, where there may be nothing of it. */
 static int zero_inside(struct export_inode *inode, uint64_t guest_offset, uint64_t length,
-		       enum imgfmt_zero_mode mode)
+		       enum imgfmt_zero_mode mode, uint64_t *ret_done)
 {
 	SHARED(&inode->resize);
+	uint64_t inside = length_inside(inode, guest_offset, length);
+	int r = 0;
 
-	length = length_inside(inode, guest_offset, length);
-	if (length == 0)
-		return 0;
-	note_change(inode);
-	return imgfmt_zero(inode->image, guest_offset, length, mode);
+	*ret_done = inside;
+	if (inside > 0) {
+		note_change(inode);
+		r = imgfmt_zero_some(inode->image, guest_offset, inside, mode, ret_done);
+	}
+	if (*ret_done == inside)
+		*ret_done = length;
+	return r;
 }
 
-int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length)
+int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length,
+		     uint64_t *ret_done)
 {
 	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
 	bool punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
@@ -323,10 +329,12 @@ int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset
 		if (r < 0)
 			return r;
 	}
-	if (mode == 0)
+	if (mode == 0) {
+		*ret_done = length;
 		return 0;
+	}
 	return zero_inside(inode, guest_offset, length,
-			   punch ? IMGFMT_ZERO_DISCARD : IMGFMT_ZERO_KEEP);
+			   punch ? IMGFMT_ZERO_DISCARD : IMGFMT_ZERO_KEEP, ret_done);
 }
 
 int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, uint64_t *ret_offset)

@@ -47,6 +47,7 @@ struct export_inode {
 	pthread_rwlock_t resize; /* shared by who relies on the size, exclusive while it changes */
 	atomic_uint writers;     /* handles that are open for writing */
 	atomic_bool usable;      /* the first priming is over */
+	atomic_bool stopped;     /* no request need be gone on with */
 	struct losses losses;    /* cached writes that failed */
 	atomic_bool refused;     /* a cached write was, and the kernel may still remember that */
 
@@ -114,8 +115,13 @@ int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t
 int export_write(struct export_inode *inode, const void *buffer, size_t count,
 		 uint64_t guest_offset, size_t *ret_count);
 
-/* As fallocate(2) does for the modes 0, ZERO_RANGE and PUNCH_HOLE; others are -EOPNOTSUPP. */
-int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length);
+/*
+ * As fallocate(2) does for the modes 0, ZERO_RANGE and PUNCH_HOLE; others are -EOPNOTSUPP. It does
+ * what takes bounded time: *ret_done says how much of the range is done with. Who wants all calls
+ * again for the rest.
+ */
+int export_fallocate(struct export_inode *inode, int mode, uint64_t guest_offset, uint64_t length,
+		     uint64_t *ret_done);
 
 /* As lseek(2) does for SEEK_DATA and SEEK_HOLE. */
 int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence,

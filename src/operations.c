@@ -328,6 +328,27 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 		export_forget(inode, (uint64_t)guest_offset, count);
 }
 
+/*
+ * A request may be for the whole of a large disk. What has not come to its end after a piece of
+ * some time can be interrupted, or whoever waits for it could not even be killed.
+ */
+static int allocate(fuse_req_t req, int mode, uint64_t guest_offset, uint64_t length)
+{
+	struct export_inode *inode = export_of(req);
+
+	for (;;) {
+		uint64_t done;
+		int r = export_fallocate(inode, mode, guest_offset, length, &done);
+
+		if (r < 0 || done == length)
+			return r;
+		if (inode->stopped || fuse_req_interrupted(req))
+			return -EINTR;
+		guest_offset += done;
+		length -= done;
+	}
+}
+
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t guest_offset, off_t length,
 			 struct fuse_file_info *fi)
 {
@@ -335,9 +356,10 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t guest_o
 
 	(void)ino;
 	(void)fi;
-	r = export_fallocate(export_of(req), mode, (uint64_t)guest_offset, (uint64_t)length);
-	if (r == -ENOSPC) /* mostly the end of the disk, which is the caller's to know */
-		fuse_reply_err(req, ENOSPC);
+	r = allocate(req, mode, (uint64_t)guest_offset, (uint64_t)length);
+	/* the end of the disk is mostly the caller's to know, and an interruption always */
+	if (r == -ENOSPC || r == -EINTR)
+		fuse_reply_err(req, -r);
 	else
 		reply_result(req, ZEROING, r);
 }

@@ -236,6 +236,7 @@ void session_end_claim(struct session *session)
 void session_stop(struct session *session)
 {
 	session->stopped = true;
+	session->inode->stopped = true;
 	workers_stop(session->workers);
 }
 

@@ -139,6 +139,13 @@ enum imgfmt_zero_mode {
 int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		enum imgfmt_zero_mode mode);
 
+/*
+ * The same for as much of the range, from its start on, as takes bounded time: *ret_length says how
+ * much that was, at least one byte unless @length is 0. Who wants all of it calls again.
+ */
+int imgfmt_zero_some(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		     enum imgfmt_zero_mode mode, uint64_t *ret_length);
+
 /* Hand everything to the host's kernel, so that it survives the death of the process. */
 int imgfmt_writeback(struct imgfmt_image *image);
 

@@ -248,6 +248,12 @@ int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
 /* ---- zeroing ---- */
 
 /*
+ * How many pieces are zeroed at most before others get a turn: whoever wants to change the size,
+ * and the space of what is freed. A piece is what one answer of the driver is for.
+ */
+#define MAX_PIECES 1024
+
+/*
  * How much of a range, from its start on, needs nothing done to it: it reads as zeroes and takes
  * no space, or may keep it.
  */
@@ -288,26 +294,37 @@ static int zero_piece(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 			   mode == IMGFMT_ZERO_DISCARD && !image->keep_space);
 }
 
-int zero_range(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
-	       enum imgfmt_zero_mode mode)
+/* Zero a range piece by piece, at most so many; *ret says how far that came. */
+static int zero_pieces(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		       enum imgfmt_zero_mode mode, uint64_t pieces, uint64_t *ret)
 {
-	while (length > 0) {
-		uint64_t done;
+	uint64_t done = 0;
+
+	while (done < length && pieces-- > 0) {
+		uint64_t piece;
 		int r;
 
-		r = skip_zeroes(image, guest_offset, length, mode, &done);
-		if (r == 0 && done == 0)
-			r = zero_piece(image, guest_offset, length, mode, &done);
+		r = skip_zeroes(image, guest_offset + done, length - done, mode, &piece);
+		if (r == 0 && piece == 0)
+			r = zero_piece(image, guest_offset + done, length - done, mode, &piece);
 		if (r < 0)
 			return r;
-		guest_offset += done;
-		length -= done;
+		done += piece;
 	}
+	*ret = done;
 	return 0;
 }
 
-int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
-		enum imgfmt_zero_mode mode)
+int zero_range(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+	       enum imgfmt_zero_mode mode)
+{
+	uint64_t done;
+
+	return zero_pieces(image, guest_offset, length, mode, UINT64_MAX, &done);
+}
+
+static int zero_checked(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+			enum imgfmt_zero_mode mode, uint64_t pieces, uint64_t *ret)
 {
 	SHARED(&image->use);
 	CLEANUP(mutex_unlock_pointee) pthread_mutex_t *guard = NULL;
@@ -322,7 +339,21 @@ int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t leng
 	guard = guard_lock(image, guest_offset);
 	r = guard ? guard_check(image, NULL, length, guest_offset) : 0;
 	if (r == 0)
-		r = zero_range(image, guest_offset, length, mode);
+		r = zero_pieces(image, guest_offset, length, mode, pieces, ret);
 	grace_leave(&image->grace, epoch);
 	return r;
+}
+
+int imgfmt_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		enum imgfmt_zero_mode mode)
+{
+	uint64_t done;
+
+	return zero_checked(image, guest_offset, length, mode, UINT64_MAX, &done);
+}
+
+int imgfmt_zero_some(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
+		     enum imgfmt_zero_mode mode, uint64_t *ret_length)
+{
+	return zero_checked(image, guest_offset, length, mode, MAX_PIECES, ret_length);
 }
