@@ -110,6 +110,14 @@ static int unmount_target(const struct mount_identity *identity, const char *tar
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 }
 
+/* Whatever an attempt says that came too late: who was quicker has done the work. */
+static bool is_gone(const struct mount_identity *identity)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+
+	return mountinfo_find_identity(identity, &entry) == -ENOENT;
+}
+
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
@@ -124,5 +132,6 @@ int unmount_identity(const struct mount_identity *identity, bool lazy, struct im
 	/* the path would lead to the other one */
 	if (entry.covered)
 		return covered(reterr);
-	return unmount_target(identity, entry.target, lazy, reterr);
+	r = unmount_target(identity, entry.target, lazy, reterr);
+	return r < 0 && is_gone(identity) ? 0 : r;
 }
