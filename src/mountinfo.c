@@ -116,9 +116,10 @@ static void fclose_pointee(FILE **file)
 
 /* What to look for: the members that are set. */
 struct wanted {
-	const char *target; /* the last one there */
-	const char *source; /* or the first export with it */
-	dev_t device;       /* or the first one of it */
+	const char *target;              /* the last one there, */
+	const struct mount_entry *below; /* or of exports the last one that is not this */
+	const char *source;              /* or the first export with it */
+	dev_t device;                    /* or the first one of it */
 	const struct mount_identity *identity;
 };
 
@@ -175,6 +176,8 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 {
 	if (wanted->identity)
 		return is_identical(wanted->identity, entry);
+	if (wanted->below && (entry->id == wanted->below->id || !mount_entry_is_ours(entry)))
+		return false;
 	if (wanted->target)
 		return strcmp(entry->target, wanted->target) == 0;
 	if (wanted->source)
@@ -225,6 +228,14 @@ int mountinfo_find_export(const char *image, struct mount_entry *ret)
 int mountinfo_find_device(dev_t device, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .device = device }, ret);
+}
+
+bool mountinfo_hides_export(const struct mount_entry *entry)
+{
+	const struct wanted wanted = { .target = entry->target, .below = entry };
+	_cleanup_mount_entry_ struct mount_entry other = { 0 };
+
+	return find(&wanted, &other) == 0;
 }
 
 bool mountinfo_is_export(dev_t device)

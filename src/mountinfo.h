@@ -42,6 +42,9 @@ int mountinfo_find_export(const char *image, struct mount_entry *ret);
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
 
+/* Is there another export of ours at the path of @entry, which lies over it? */
+bool mountinfo_hides_export(const struct mount_entry *entry);
+
 /* Is a file with this st_dev an export of ours, wherever that is mounted or bound to? */
 bool mountinfo_is_export(dev_t device);
 

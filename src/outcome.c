@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int outcome_create(void)
@@ -26,18 +27,33 @@ void outcome_write(int fd, int result, const char *text)
 		log_verbose("cannot leave word of the end: %s", strerror(errno));
 }
 
+/*
+ * Is it one of ours? All files in memory are on one file system, which nobody can mount or serve:
+ * what is not on it may be one that never answers, so only the kernel is asked.
+ */
+static bool is_outcome(int fd, uid_t user)
+{
+	_cleanup_close_ int own = outcome_create();
+	struct statx stx;
+	struct stat st;
+
+	return own >= 0 && fstat(own, &st) == 0 &&
+	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &stx) == 0 &&
+	       makedev(stx.stx_dev_major, stx.stx_dev_minor) == st.st_dev &&
+	       S_ISREG(stx.stx_mode) && stx.stx_uid == user;
+}
+
 int outcome_open(pid_t pid, int fd, uid_t user)
 {
 	_cleanup_close_ int found = -1;
-	struct stat st;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
 	found = open(path, O_PATH | O_CLOEXEC);
-	if (found < 0 || fstat(found, &st) < 0)
+	if (found < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_nlink > 0 || st.st_uid != user)
-		return -EACCES;
+	if (!is_outcome(found, user))
+		return -EBADF;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;

@@ -25,7 +25,8 @@ void outcome_write(int fd, int result, const char *text);
 
 /*
  * Open the one of the process @pid of @user, which has it as @fd. Who said so is not believed: what
- * is not a file in memory of that user is not opened, but -EACCES. Returns a descriptor or -errno.
+ * is not a file in memory of that user is not opened, but -EBADF. Returns a descriptor or -errno:
+ * -EACCES where that process may not be looked into.
  */
 int outcome_open(pid_t pid, int fd, uid_t user);
 

@@ -5,22 +5,20 @@
 #include "revert.h"
 
 #include "cleanup.h"
+#include "ending.h"
 #include "identity.h"
 #include "inherited.h"
+#include "inquiry.h"
 #include "log.h"
 #include "mountinfo.h"
-#include "outcome.h"
 #include "unmount.h"
 #include "users.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* How often, and how far apart in ms, an unmount is tried that finds the mount in use. */
@@ -30,116 +28,31 @@
 /* After how many ms a user who waits for a server is told so. */
 #define SERVER_TIMEOUT 5000
 
-static int ask_identity(const struct mount_entry *entry, struct identity *ret)
-{
-	_cleanup_close_ int fd = mountinfo_open(entry->target, entry->device, O_RDONLY);
-
-	if (fd < 0)
-		return fd;
-	return ioctl(fd, IDENTITY_IOCTL, ret) < 0 ? -errno : 0;
-}
-
-/*
- * Ask as the user who mounted: without allow_other nobody else is let in, not even root. In a
- * process of its own, which gives up what it was for good.
- */
-static int ask_identity_as(const struct mount_entry *entry, struct identity *ret)
-{
-	int pipes[2], status;
-	ssize_t count;
-	pid_t pid;
-
-	if (pipe2(pipes, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0) {
-		struct identity identity;
-
-		if (setgroups(0, NULL) == 0 &&
-		    setresgid(entry->group, entry->group, entry->group) == 0 &&
-		    setresuid(entry->user, entry->user, entry->user) == 0 &&
-		    ask_identity(entry, &identity) == 0 &&
-		    write(pipes[1], &identity, sizeof(identity)) == sizeof(identity))
-			_exit(0);
-		_exit(1);
-	}
-	close(pipes[1]);
-	count = read(pipes[0], ret, sizeof(*ret));
-	close(pipes[0]);
-	if (pid < 0)
-		return -EAGAIN;
-	waitpid(pid, &status, 0);
-	return count == sizeof(*ret) ? 0 : -EACCES;
-}
-
-/* What one needs to wait for the end of an export, and to learn how it went. */
-struct ending {
-	/* readable once the process has ended; -1: it has, or is unknown */
-	int supervisor, helper, server;
-	int outcome_fd; /* or -1 */
+/* An export that is to end, and what came of it. */
+struct revert {
+	struct mount_entry entry;
+	struct mount_identity identity;
+	struct ending ending;
+	bool lazy, was_busy;
 };
 
-static void ending_finish(struct ending *ending)
+static void revert_finish(struct revert *revert)
 {
-	if (ending->supervisor >= 0)
-		close(ending->supervisor);
-	if (ending->helper >= 0)
-		close(ending->helper);
-	if (ending->server >= 0)
-		close(ending->server);
-	if (ending->outcome_fd >= 0)
-		close(ending->outcome_fd);
+	ending_finish(&revert->ending);
+	mount_identity_finish(&revert->identity);
+	mount_entry_finish(&revert->entry);
 }
 
-/* Learn who is behind the export, while it can still be asked. */
-static int open_ending(const struct mount_entry *entry, struct ending *ret)
+/* Does the mount belong to another user than the one whom we serve? Then what it says is his. */
+static bool is_strangers(const struct mount_entry *entry)
 {
-	struct identity identity;
-	int r;
-
-	r = ask_identity(entry, &identity);
-	if (r == -EACCES && geteuid() == 0)
-		r = ask_identity_as(entry, &identity);
-	if (r < 0)
-		return r;
-	if (identity.version != IDENTITY_VERSION ||
-	    identity.pid_namespace != identity_own_namespace())
-		return -ESRCH;
-	ret->server = (int)syscall(SYS_pidfd_open, identity.server, 0);
-	if (ret->server < 0)
-		return -errno;
-	/* where the one is killed the other stands in for it */
-	ret->supervisor = (int)syscall(SYS_pidfd_open, identity.supervisor, 0);
-	ret->helper = (int)syscall(SYS_pidfd_open, identity.helper, 0);
-	ret->outcome_fd = outcome_open(identity.supervisor, identity.outcome_fd, entry->user);
-	if (ret->outcome_fd < 0)
-		ret->outcome_fd = outcome_open(identity.helper, identity.outcome_fd, entry->user);
-	return 0;
+	return entry->user != geteuid();
 }
 
-/* Unmount what no server stands behind. */
-static int remove_dead(const char *path, const struct mount_identity *identity,
-		       struct imgfmt_error *reterr)
+static int find_export(const char *target, struct mount_entry *ret, struct imgfmt_error *reterr)
 {
-	int r;
+	int r = mountinfo_find_target(target, ret);
 
-	r = unmount_identity(identity, false, reterr);
-	if (r == -EBUSY)
-		r = unmount_identity(identity, true, reterr);
-	if (r == 0)
-		log_warning("%s: its server had died; removed the dead mount", path);
-	return r;
-}
-
-static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_error *reterr)
-{
-	_cleanup_free_ char *target = NULL;
-	int r;
-
-	r = resolve_path(path, &target);
-	if (r < 0)
-		return imgfmt_error_set(reterr, r, "%s", strerror(-r));
-	r = mountinfo_find_target(target, ret);
 	if (r == -ENOENT)
 		return imgfmt_error_set(reterr, r, "is not an export, nothing is mounted there");
 	if (r < 0)
@@ -149,12 +62,48 @@ static int find_export(const char *path, struct mount_entry *ret, struct imgfmt_
 		return imgfmt_error_set(reterr, -EINVAL,
 					"is not an export of imgfuse but a mount of type %s",
 					ret->type);
-	if (geteuid() != 0 && geteuid() != ret->user)
+	if (geteuid() != 0 && is_strangers(ret))
 		return imgfmt_error_set(reterr, -EPERM,
 					"is an export of the user with the id %u; only he and root "
 					"can end it",
 					(unsigned int)ret->user);
 	return 0;
+}
+
+/* ---- unmounting ---- */
+
+/* Unmount what has nothing to say; who still uses it is in nobody's way. */
+static int remove_mount(const struct revert *revert, struct imgfmt_error *reterr)
+{
+	int r = unmount_identity(&revert->identity, false, reterr);
+
+	return r == -EBUSY ? unmount_identity(&revert->identity, true, reterr) : r;
+}
+
+/* Unmount what no server stands behind. */
+static int remove_dead(const struct revert *revert, struct imgfmt_error *reterr)
+{
+	int r = remove_mount(revert, reterr);
+
+	if (r == 0)
+		log_warning("%s: its server had died; removed the dead mount",
+			    revert->entry.target);
+	return r;
+}
+
+/*
+ * Another user has mounted over an export. No imgfuse does that, and however it ends is nothing to
+ * whoever wants to see the export end.
+ */
+static int remove_cover(const struct revert *revert, struct imgfmt_error *reterr)
+{
+	int r = remove_mount(revert, reterr);
+
+	if (r == 0)
+		log_warning("%s: removed a mount of the user with the id %u that lay over the "
+			    "export",
+			    revert->entry.target, (unsigned int)revert->entry.user);
+	return r;
 }
 
 /*
@@ -172,122 +121,138 @@ static int unmount_patiently(const struct mount_identity *identity, struct imgfm
 	return r;
 }
 
-/* Wait until a process has ended, and say that one does after @patience ms, unless that is -1. */
-static int wait_for_end(int pidfd, int patience, const char *path, struct imgfmt_error *reterr)
-{
-	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
-	int timeout = patience;
-
-	while (pidfd >= 0) {
-		int r = poll(&ended, 1, timeout);
-
-		if (r > 0)
-			return 0;
-		if (r < 0 && errno != EINTR)
-			return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
-		if (r == 0) {
-			log_warning("%s: unmounted; still waiting for its server, which has not "
-				    "finished or is in use in another mount namespace",
-				    path);
-			timeout = -1;
-		}
-	}
-	return 0;
-}
-
-static bool has_outcome(const struct ending *ending, struct outcome *ret)
-{
-	return ending->outcome_fd >= 0 && outcome_read(ending->outcome_fd, ret) == 0;
-}
-
-static int wait_for_ending(const struct ending *ending, int patience, const char *path,
-			   struct imgfmt_error *reterr)
-{
-	struct outcome outcome;
-	int r;
-
-	r = wait_for_end(ending->server, patience, path, reterr);
-	if (r == 0)
-		r = wait_for_end(ending->supervisor, patience, path, reterr);
-	/* without an outcome it was killed, and the helper is at work */
-	if (r == 0 && !has_outcome(ending, &outcome))
-		r = wait_for_end(ending->helper, patience, path, reterr);
-	if (r < 0)
-		return r;
-	if (!has_outcome(ending, &outcome))
-		return imgfmt_error_set(reterr, -ENODATA,
-					"ended, but nobody is left to say whether the image is "
-					"complete");
-	if (outcome.result == 0)
-		return 0;
-	return imgfmt_error_set(reterr, outcome.result, "ended, but not well: %s",
-				log_printable(outcome.text));
-}
-
 /* Unmount what somebody uses, or say who does. */
-static int unmount_busy(const struct mount_entry *entry, const struct mount_identity *identity,
-			bool lazy, struct imgfmt_error *reterr)
+static int unmount_busy(const struct revert *revert, struct imgfmt_error *reterr)
 {
+	const struct mount_entry *entry = &revert->entry;
 	_cleanup_close_ int fd = -1;
 	char users[256];
 
 	users_describe(entry, users, sizeof(users));
-	if (!lazy)
+	if (!revert->lazy)
 		return imgfmt_error_set(
 			reterr, -EBUSY,
 			"is in use%s%s; close what uses it and try again, or detach "
 			"it with --lazy",
 			*users ? " by " : "", users);
 	/* as a plain unmount would have; a detached one is written back when it is closed */
-	fd = mountinfo_open(entry->target, entry->device, O_RDONLY);
+	if (!is_strangers(entry))
+		fd = mountinfo_open(entry->target, entry->device, O_RDONLY);
 	if (fd >= 0) {
 		syncfs(fd);
 		close(steal_fd(&fd));
 	}
 	log_warning("%s: detached; waiting for who uses it%s%s", entry->target, *users ? ": " : "",
 		    users);
-	return unmount_identity(identity, true, reterr);
+	return unmount_identity(&revert->identity, true, reterr);
+}
+
+static int unmount_export(struct revert *revert, struct imgfmt_error *reterr)
+{
+	int r;
+
+	r = unmount_patiently(&revert->identity, reterr);
+	revert->was_busy = r == -EBUSY;
+	if (revert->was_busy)
+		r = unmount_busy(revert, reterr);
+	return r;
+}
+
+/* ---- asking, and waiting ---- */
+
+/* What to say where the export does not say who it is. */
+static int no_answer(const struct revert *revert, int r, struct imgfmt_error *reterr)
+{
+	const struct mount_entry *entry = &revert->entry;
+	_cleanup_mount_entry_ struct mount_entry found = { 0 };
+
+	if (r == -ETIMEDOUT)
+		return imgfmt_error_set(
+			reterr, r,
+			"is a mount of the user with the id %u, whose server has not answered for "
+			"%d s; still mounted (umount -l takes it away, whatever becomes of the "
+			"image)",
+			(unsigned int)entry->user, INQUIRY_TIMEOUT);
+	if (r != -ENOENT)
+		return imgfmt_error_set(reterr, r,
+					"cannot ask its server who it is (%s); still mounted",
+					strerror(-r));
+	if (mountinfo_find_identity(&revert->identity, &found) == 0)
+		return imgfmt_error_set(reterr, -EEXIST, "another mount lies over it");
+	return imgfmt_error_set(reterr, r,
+				"has just been unmounted by somebody else; whether the image is "
+				"final yet is not known");
+}
+
+/* Unmounted, but its end cannot be waited for. */
+static int not_waited_for(const struct revert *revert, int r, struct imgfmt_error *reterr)
+{
+	const char *why =
+		r == -EXDEV ? "its server runs in another PID namespace, where its end cannot be "
+			      "waited for" :
+		r == -EPERM ? "it calls processes of another user its own, so that its end cannot "
+			      "be waited for" :
+			      "its server has gone without a word";
+	char whose[64] = "";
+
+	if (is_strangers(&revert->entry))
+		snprintf(whose, sizeof(whose), " a mount of the user with the id %u",
+			 (unsigned int)revert->entry.user);
+	return imgfmt_error_set(reterr, r, "unmounted%s, but %s", whose, why);
+}
+
+/* End one export, whose processes are known while it is mounted. */
+static int end_export(struct revert *revert, struct imgfmt_error *reterr)
+{
+	struct identity identity;
+	int known, r;
+
+	r = inquire(&revert->entry, &identity);
+	if (r == -ENOTCONN)
+		return remove_dead(revert, reterr);
+	if (r < 0)
+		return no_answer(revert, r, reterr);
+	known = ending_open(&revert->ending, &revert->entry, &identity);
+	r = unmount_export(revert, reterr);
+	if (r < 0)
+		return r;
+	if (known < 0)
+		return not_waited_for(revert, known, reterr);
+	return ending_wait(&revert->ending, revert->was_busy ? -1 : SERVER_TIMEOUT,
+			   revert->entry.target, reterr);
+}
+
+/* End the uppermost export at @target. Returns 1 where only what lay over it is gone. */
+static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *reterr)
+{
+	CLEANUP(revert_finish) struct revert revert = { .ending = ENDING_NONE, .lazy = lazy };
+	int r;
+
+	r = find_export(target, &revert.entry, reterr);
+	if (r < 0)
+		return r;
+	if (mount_identity_init(&revert.identity, &revert.entry) < 0)
+		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
+	if (!is_strangers(&revert.entry) || !mountinfo_hides_export(&revert.entry))
+		return end_export(&revert, reterr);
+	r = remove_cover(&revert, reterr);
+	return r < 0 ? r : 1;
 }
 
 int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
-	CLEANUP(mount_identity_finish) struct mount_identity identity = { 0 };
-	CLEANUP(ending_finish) struct ending ending = { -1, -1, -1, -1 };
+	_cleanup_free_ char *target = NULL;
 	struct inherited inherited;
-	bool was_busy;
-	struct stat st;
 	int r;
 
-	r = find_export(path, &entry, reterr);
-	if (r < 0)
-		return r;
-	if (mount_identity_init(&identity, &entry) < 0)
-		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	/* we may have the export open ourselves, from a caller who has */
 	if (inherited_note(&inherited) == 0)
 		inherited_close(&inherited, NULL, 0);
-	if (stat(entry.target, &st) < 0 && errno == ENOTCONN)
-		return remove_dead(entry.target, &identity, reterr);
-	r = open_ending(&entry, &ending);
-	if (r == -ENOTCONN)
-		return remove_dead(entry.target, &identity, reterr);
-	if (r == -ENOENT)
-		return imgfmt_error_set(reterr, r, "has just been unmounted by somebody else");
-	if (r < 0 && r != -ESRCH)
-		return imgfmt_error_set(
-			reterr, r, "cannot ask its server who it is (%s); only its user can end it",
-			strerror(-r));
-	r = unmount_patiently(&identity, reterr);
-	was_busy = r == -EBUSY;
-	if (was_busy)
-		r = unmount_busy(&entry, &identity, lazy, reterr);
+	r = resolve_path(path, &target);
 	if (r < 0)
-		return r;
-	if (ending.server < 0)
-		return imgfmt_error_set(
-			reterr, -ESRCH,
-			"unmounted, but its server runs in another PID namespace, where "
-			"its end cannot be waited for");
-	return wait_for_ending(&ending, was_busy ? -1 : SERVER_TIMEOUT, entry.target, reterr);
+		return imgfmt_error_set(reterr, r, "%s", strerror(-r));
+	do {
+		r = revert_uppermost(target, lazy, reterr);
+	} while (r > 0);
+	return r;
 }

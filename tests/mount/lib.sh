@@ -420,6 +420,16 @@ become_users_directory()
 	fi
 }
 
+# start_hostile_server MOUNTPOINT [SILENCE | PID]: one of that user's, see hostile-server.c. Sets
+# hostile to its pid.
+start_hostile_server()
+{
+	[ -e "$scratch/hostile-server" ] || cp "${HOSTILE_SERVER:?}" "$scratch/hostile-server"
+	launch ${user[@]+"${user[@]}"} "$scratch/hostile-server" "$@"
+	# shellcheck disable=SC2034 # for the tests
+	hostile=$server
+}
+
 # ---- what comes in between ----
 
 # What stands before a command that waits before it mounts, see mount-gate.c: it has come that far

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * hostile-server MOUNTPOINT [SILENCE | PID]: a file system that calls its type as ours does. Asked
+ * who it is, it names itself, or PID, and says that its image is final, which there is not. It does
+ * not answer what SILENCE names: getattr, open or ioctl. Prints a line when it is there, and ends
+ * when it is unmounted.
+ */
+#define FUSE_USE_VERSION 314
+
+#include "identity.h"
+#include "outcome.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *silence = "";
+static int outcome_fd;
+static pid_t named;
+
+static bool is_silent(const char *request)
+{
+	return strcmp(silence, request) == 0;
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	(void)userdata;
+	(void)connection;
+	puts("there");
+	fflush(stdout);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	const struct stat st = {
+		.st_ino = ino,
+		.st_mode = S_IFREG | 0666,
+		.st_nlink = 1,
+		.st_uid = getuid(),
+		.st_gid = getgid(),
+		.st_size = 1 << 20,
+	};
+
+	(void)fi;
+	if (!is_silent("getattr"))
+		fuse_reply_attr(req, &st, 0);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	if (!is_silent("open"))
+		fuse_reply_open(req, fi);
+}
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+		     struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
+		     size_t out_size)
+{
+	const struct identity identity = {
+		.version = IDENTITY_VERSION,
+		.outcome_fd = outcome_fd,
+		.supervisor = named,
+		.helper = named,
+		.server = named,
+		.pid_namespace = identity_own_namespace(),
+	};
+
+	(void)ino;
+	(void)command;
+	(void)argument;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	if (out_size < sizeof(identity))
+		fuse_reply_err(req, ENOTTY);
+	else if (!is_silent("ioctl"))
+		fuse_reply_ioctl(req, 0, &identity, sizeof(identity));
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = op_init,
+	.getattr = op_getattr,
+	.open = op_open,
+	.ioctl = op_ioctl,
+};
+
+int main(int argc, char **argv)
+{
+	char *arguments[] = { argv[0], (char[]){ "-osubtype=imgfuse,fsname=imgfuse:hostile" } };
+	struct fuse_args args = FUSE_ARGS_INIT(2, arguments);
+	struct fuse_session *session;
+
+	if (argc < 2)
+		return 2;
+	named = getpid();
+	if (argc > 2 && isdigit((unsigned char)*argv[2]))
+		named = atoi(argv[2]);
+	else if (argc > 2)
+		silence = argv[2];
+	outcome_fd = outcome_create();
+	outcome_write(outcome_fd, 0, "");
+	session = fuse_session_new(&args, &operations, sizeof(operations), NULL);
+	if (!session || fuse_session_mount(session, argv[1]) < 0)
+		return 1;
+	fuse_session_loop(session);
+	fuse_session_unmount(session);
+	fuse_session_destroy(session);
+	fuse_opt_free_args(&args);
+	return 0;
+}
