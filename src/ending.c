@@ -10,10 +10,14 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* How often it is looked whether a process is stopped, in ms: nobody tells us. */
+#define LOOK_INTERVAL 1000
 
 static void fclose_pointee(FILE **file)
 {
@@ -21,18 +25,25 @@ static void fclose_pointee(FILE **file)
 		fclose(*file);
 }
 
-/* The user who has started a process: the kernel says that though it may not be looked into. */
-static bool read_user(pid_t pid, uid_t *ret)
+struct status {
+	char state;
+	uid_t user; /* the real one: who has started it */
+};
+
+/* What the kernel says of a process, though that may not be looked into. */
+static bool read_status(pid_t pid, struct status *ret)
 {
 	CLEANUP(fclose_pointee) FILE *file = NULL;
 	char line[256];
+	int found = 0;
 
 	snprintf(line, sizeof(line), "/proc/%d/status", (int)pid);
 	file = fopen(line, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "Uid: %u", ret) == 1)
-			return true;
-	return false;
+	while (file && found < 2 && fgets(line, sizeof(line), file)) {
+		found += sscanf(line, "State: %c", &ret->state) == 1;
+		found += sscanf(line, "Uid: %u", &ret->user) == 1;
+	}
+	return found == 2;
 }
 
 static bool has_ended(const struct process *process)
@@ -45,7 +56,7 @@ static bool has_ended(const struct process *process)
 /* A number says nothing when the process has ended that it was looked up for. */
 static int open_process(struct process *process, pid_t pid, const struct mount_entry *entry)
 {
-	uid_t user;
+	struct status status;
 
 	process->pid = pid;
 	process->fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -53,8 +64,8 @@ static int open_process(struct process *process, pid_t pid, const struct mount_e
 		return -ESRCH;
 	if (entry->user == geteuid())
 		return 0;
-	if (read_user(pid, &user) && !has_ended(process))
-		return user == entry->user ? 0 : -EPERM;
+	if (read_status(pid, &status) && !has_ended(process))
+		return status.user == entry->user ? 0 : -EPERM;
 	close(process->fd);
 	process->fd = -1;
 	return -ESRCH;
@@ -93,25 +104,41 @@ void ending_finish(struct ending *ending)
 	*ending = ENDING_NONE;
 }
 
+/* Who is stopped, as by ^Z, does not end. Whoever asks for the end asks for that, too. */
+static bool let_go_on(const struct process *process)
+{
+	struct status status;
+
+	return read_status(process->pid, &status) && status.state == 'T' && !has_ended(process) &&
+	       syscall(SYS_pidfd_send_signal, process->fd, SIGCONT, NULL, 0) == 0;
+}
+
 /* Wait until a process has ended, and say one does after @patience ms, unless that is -1. */
 static int wait_for_end(const struct process *process, int patience, const char *path,
 			struct imgfmt_error *reterr)
 {
 	struct pollfd ended = { .fd = process->fd, .events = POLLIN };
+	bool was_told = false;
 	int r;
 
 	while (process->fd >= 0) {
-		r = poll(&ended, 1, patience);
+		if (let_go_on(process) && !was_told) {
+			log_warning("%s: process %d of the export was stopped; continued it, as it "
+				    "has to end",
+				    path, (int)process->pid);
+			was_told = true;
+		}
+		if (patience == 0)
+			log_warning("%s: unmounted; still waiting for process %d, which has not "
+				    "finished or whose export is in use in another mount namespace",
+				    path, (int)process->pid);
+		if (patience >= 0)
+			patience -= LOOK_INTERVAL;
+		r = poll(&ended, 1, LOOK_INTERVAL);
 		if (r > 0)
 			return 0;
 		if (r < 0 && errno != EINTR)
 			return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
-		if (r == 0)
-			log_warning("%s: unmounted; still waiting for process %d, which has not "
-				    "finished or is in use in another mount namespace",
-				    path, (int)process->pid);
-		if (r == 0)
-			patience = -1;
 	}
 	return 0;
 }

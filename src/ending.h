@@ -39,8 +39,8 @@ int ending_open(struct ending *ret, const struct mount_entry *entry,
 void ending_finish(struct ending *ending);
 
 /*
- * Wait until the export has ended. After @patience ms a message says for whom we wait, unless that
- * is -1; @path is for messages.
+ * Wait until the export has ended. Those of its processes that somebody has stopped are made to go
+ * on. After @patience ms a message says for whom we wait, unless that is -1; @path is for messages.
  * Returns 0 where the image is final, or -errno with the reason in @reterr.
  */
 int ending_wait(const struct ending *ending, int patience, const char *path,
