@@ -104,6 +104,11 @@ void ending_finish(struct ending *ending)
 	*ending = ENDING_NONE;
 }
 
+bool ending_has_server(const struct ending *ending)
+{
+	return !has_ended(&ending->server);
+}
+
 /* Who is stopped, as by ^Z, does not end. Whoever asks for the end asks for that, too. */
 static bool let_go_on(const struct process *process)
 {

@@ -38,6 +38,9 @@ int ending_open(struct ending *ret, const struct mount_entry *entry,
 
 void ending_finish(struct ending *ending);
 
+/* Is the server still there? */
+bool ending_has_server(const struct ending *ending);
+
 /*
  * Wait until the export has ended. Those of its processes that somebody has stopped are made to go
  * on. After @patience ms a message says for whom we wait, unless that is -1; @path is for messages.

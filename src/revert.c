@@ -147,6 +147,25 @@ static int unmount_busy(const struct revert *revert, struct imgfmt_error *reterr
 	return unmount_identity(&revert->identity, true, reterr);
 }
 
+/* The file system may be mounted elsewhere, too: then it lives on, and so does the export. */
+static int look_elsewhere(const struct revert *revert, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry other = { 0 };
+
+	if (!ending_has_server(&revert->ending) ||
+	    mountinfo_find_device(revert->entry.device, &other) < 0 ||
+	    !mount_entry_is_ours(&other) || strcmp(other.source, revert->entry.source) != 0)
+		return 0;
+	if (!revert->lazy)
+		return imgfmt_error_set(reterr, -EBUSY,
+					"unmounted, but it is still mounted at %s, and goes on "
+					"until imgfuse -u %s",
+					other.target, other.target);
+	log_warning("%s: unmounted, but it is still mounted at %s; waiting until it is not",
+		    revert->entry.target, log_printable(other.target));
+	return 0;
+}
+
 static int unmount_export(struct revert *revert, struct imgfmt_error *reterr)
 {
 	int r;
@@ -218,6 +237,9 @@ static int end_export(struct revert *revert, struct imgfmt_error *reterr)
 		return r;
 	if (known < 0)
 		return not_waited_for(revert, known, reterr);
+	r = look_elsewhere(revert, reterr);
+	if (r < 0)
+		return r;
 	return ending_wait(&revert->ending, revert->was_busy ? -1 : SERVER_TIMEOUT,
 			   revert->entry.target, reterr);
 }
