@@ -7,6 +7,7 @@
 #include "inquiry.h"
 
 #include "cleanup.h"
+#include "interruption.h"
 #include "log.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ static void ask_and_exit(const struct mount_entry *entry, int pipe_fd)
 {
 	struct answer answer = { 0 };
 
+	interruption_forget();
 	if (dup2(pipe_fd, STDIN_FILENO) < 0 || close_range(1, ~0U, 0) < 0 || chdir("/") < 0)
 		_exit(1);
 	answer.r = ask(entry, &answer.identity);

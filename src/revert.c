@@ -9,6 +9,7 @@
 #include "identity.h"
 #include "inherited.h"
 #include "inquiry.h"
+#include "interruption.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "unmount.h"
@@ -170,6 +171,7 @@ static int unmount_export(struct revert *revert, struct imgfmt_error *reterr)
 {
 	int r;
 
+	interruption_means(revert->entry.target, "it may be unmounted, and is not final yet");
 	r = unmount_patiently(&revert->identity, reterr);
 	revert->was_busy = r == -EBUSY;
 	if (revert->was_busy)
@@ -226,6 +228,7 @@ static int end_export(struct revert *revert, struct imgfmt_error *reterr)
 	struct identity identity;
 	int known, r;
 
+	interruption_means(revert->entry.target, "it is still mounted");
 	r = inquire(&revert->entry, &identity);
 	if (r == -ENOTCONN)
 		return remove_dead(revert, reterr);
@@ -240,6 +243,8 @@ static int end_export(struct revert *revert, struct imgfmt_error *reterr)
 	r = look_elsewhere(revert, reterr);
 	if (r < 0)
 		return r;
+	interruption_means(revert->entry.target,
+			   "it is unmounted, but was still in use or not final yet");
 	return ending_wait(&revert->ending, revert->was_busy ? -1 : SERVER_TIMEOUT,
 			   revert->entry.target, reterr);
 }
