@@ -17,8 +17,20 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/*
+ * What the source of an export in place begins with. mkfs and others refuse a file that is the
+ * source of a mount, and by that every such export, if it were just the image's path: that leads to
+ * the export.
+ */
+#define IN_PLACE "imgfuse:"
+
 /* Far behind the bytes that QEMU's locks take. */
 #define CLAIM_BYTE 4096
+
+const char *place_image_of(const char *source)
+{
+	return source + (strncmp(source, IN_PLACE, strlen(IN_PLACE)) == 0 ? strlen(IN_PLACE) : 0);
+}
 
 void place_finish(struct place *place)
 {
@@ -198,11 +210,7 @@ int place_find(struct place *place, const struct options *options, struct imgfmt
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s: %s", name, strerror(-r));
 	place->in_place = place->in_place || strcmp(place->mountpoint, place->image) == 0;
-	/*
-	 * mkfs and others refuse a file that is the source of a mount, and by that every export
-	 * in place, if the source were just the image's path: that leads to the export.
-	 */
-	if (asprintf(&place->source, "%s%s", place->in_place ? "imgfuse:" : "", place->image) < 0) {
+	if (asprintf(&place->source, "%s%s", place->in_place ? IN_PLACE : "", place->image) < 0) {
 		place->source = NULL;
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	}

@@ -48,4 +48,7 @@ int place_hold(const struct place *place, const struct stat *image, struct imgfm
  */
 int place_claim(const struct place *place, int held, int *ret_fd, struct imgfmt_error *reterr);
 
+/* The image that an export shows whose source this is. */
+const char *place_image_of(const char *source);
+
 void place_finish(struct place *place);

@@ -6,12 +6,14 @@
 
 #include "cleanup.h"
 #include "ending.h"
+#include "gate.h"
 #include "identity.h"
 #include "inherited.h"
 #include "inquiry.h"
 #include "interruption.h"
 #include "log.h"
 #include "mountinfo.h"
+#include "place.h"
 #include "unmount.h"
 #include "users.h"
 
@@ -81,15 +83,35 @@ static int remove_mount(const struct revert *revert, struct imgfmt_error *reterr
 	return r == -EBUSY ? unmount_identity(&revert->identity, true, reterr) : r;
 }
 
+/*
+ * Is somebody still writing to the image? A server that was told to end at once has left its mount,
+ * and yet to bring the last of it to the image.
+ */
+static bool is_being_written(const struct mount_entry *entry)
+{
+	struct imgfmt_error why;
+	_cleanup_close_ int fd = -1;
+
+	if (is_strangers(entry)) /* it says what it shows, and is dead */
+		return false;
+	fd = gate_open_file(place_image_of(entry->source), O_RDONLY, &why);
+	return fd >= 0 && imgfmt_is_being_written(fd) > 0;
+}
+
 /* Unmount what no server stands behind. */
 static int remove_dead(const struct revert *revert, struct imgfmt_error *reterr)
 {
 	int r = remove_mount(revert, reterr);
 
-	if (r == 0)
-		log_warning("%s: its server had died; removed the dead mount",
-			    revert->entry.target);
-	return r;
+	if (r < 0)
+		return r;
+	if (is_being_written(&revert->entry))
+		return imgfmt_error_set(reterr, -EBUSY,
+					"removed the dead mount, but somebody still writes to the "
+					"image, perhaps its server, which was told to end at once; "
+					"whether it will be complete is not known");
+	log_warning("%s: its server had died; removed the dead mount", revert->entry.target);
+	return 0;
 }
 
 /*

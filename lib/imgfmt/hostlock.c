@@ -203,3 +203,15 @@ int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 	}
 	return r;
 }
+
+int imgfmt_is_being_written(int fd)
+{
+	bool held;
+	int r;
+
+	/* all who write use at least one of these, and those who only read neither */
+	r = test_lock(fd, USED_BASE + __builtin_ctz(WRITE), &held);
+	if (r == 0 && !held)
+		r = test_lock(fd, USED_BASE + __builtin_ctz(RESIZE), &held);
+	return r < 0 ? r : held;
+}

@@ -106,6 +106,12 @@ int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt
  */
 int imgfmt_close(struct imgfmt_image *image);
 
+/*
+ * Does somebody else have the image in @fd open for writing, as QEMU's locks tell? Returns 1, 0, or
+ * -errno where there are no such locks.
+ */
+int imgfmt_is_being_written(int fd);
+
 /* ---- the disk ---- */
 
 /* The size of the disk in bytes. Changes only with imgfmt_truncate(). */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * To be preloaded: fdatasync() fails while the first byte of the file $SYNC_FAULT is '1'. That is
- * looked at through a mapping, which a process keeps that opens no files any more.
+ * To be preloaded: fdatasync() fails while the first byte of the file $SYNC_FAULT is '1', and does
+ * not return while it is '2'. That is looked at through a mapping, which a process keeps that opens
+ * no files any more.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -28,6 +30,8 @@ __attribute__((constructor)) static void map_fault(void)
 
 int fdatasync(int fd)
 {
+	while (*fault == '2')
+		poll(NULL, 0, 10);
 	if (*fault == '1') {
 		errno = EIO;
 		return -1;

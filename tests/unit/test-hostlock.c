@@ -77,6 +77,22 @@ static void test_roles(void)
 	hostfile_destroy(locked(HOSTFILE_WRITER));
 }
 
+static void test_being_written(void)
+{
+	int fd = open(path, O_RDONLY);
+	struct hostfile *user;
+
+	CHECK_EQUAL(imgfmt_is_being_written(fd), 0);
+	user = locked(HOSTFILE_READER);
+	CHECK_EQUAL(imgfmt_is_being_written(fd), 0);
+	hostfile_destroy(user);
+	user = locked(HOSTFILE_WRITER);
+	CHECK_EQUAL(imgfmt_is_being_written(fd), 1);
+	hostfile_destroy(user);
+	CHECK_EQUAL(imgfmt_is_being_written(fd), 0);
+	close(fd);
+}
+
 /* An exclusive lock of a stranger on one of the bytes. */
 static void test_stranger(void)
 {
@@ -294,6 +310,7 @@ int main(void)
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)getpid(), fd);
 	path = name;
 	test_roles();
+	test_being_written();
 	test_stranger();
 	test_other_process();
 	test_race();
