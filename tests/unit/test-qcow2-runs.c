@@ -11,13 +11,15 @@ static bool model[CLUSTERS];
 
 static void check_set(const struct run_set *set)
 {
-	uint64_t in_set = 0, in_model = 0;
+	uint64_t in_set = 0, in_model = 0, end = 0;
 
 	for (size_t i = 0; i < set->count; i++) {
-		CHECK(set->runs[i].count > 0);
-		CHECK(i == 0 ||
-		      set->runs[i - 1].first + set->runs[i - 1].count < set->runs[i].first);
-		in_set += set->runs[i].count;
+		struct run run = run_set_get(set, i);
+
+		CHECK(run.count > 0);
+		CHECK(i == 0 || end < run.first);
+		end = run.first + run.count;
+		in_set += run.count;
 	}
 	for (uint64_t i = 0; i < CLUSTERS; i++) {
 		CHECK_EQUAL(run_set_overlaps(set, (struct run){ i, 1 }), model[i]);
@@ -80,6 +82,35 @@ static void test_random(unsigned int seed)
 	memset(model, 0, sizeof(model));
 }
 
+/* A run that is longer than what an element can say, at the highest clusters that there are. */
+static void test_long_run(void)
+{
+	const uint64_t length = 5 * RUN_MAX_LENGTH / 2, first = (UINT64_C(1) << 47) - length;
+	struct run_set set = { 0 };
+	uint64_t twice;
+
+	CHECK_EQUAL(run_set_collect(&set, (struct run){ first, length }), 0);
+	CHECK_EQUAL(run_set_collect(&set, (struct run){ 7, 1 }), 0);
+	CHECK(run_set_sort(&set, &twice));
+	CHECK_EQUAL(set.count, 4);
+	CHECK(run_set_overlaps(&set, (struct run){ first + length - 1, 1 }));
+	CHECK(run_set_overlaps(&set, (struct run){ 0, first + 1 }));
+	CHECK(!run_set_overlaps(&set, (struct run){ 8, first - 8 }));
+	CHECK_EQUAL(run_set_remove(&set, (struct run){ first + RUN_MAX_LENGTH - 1, 2 }), 0);
+	CHECK(run_set_overlaps(&set, (struct run){ first + RUN_MAX_LENGTH - 2, 1 }));
+	CHECK(!run_set_overlaps(&set, (struct run){ first + RUN_MAX_LENGTH - 1, 2 }));
+	CHECK(run_set_overlaps(&set, (struct run){ first + RUN_MAX_LENGTH + 1, 1 }));
+	CHECK_EQUAL(run_set_add(&set, (struct run){ first, length }), 0);
+	CHECK(run_set_overlaps(&set, (struct run){ first + RUN_MAX_LENGTH - 1, 2 }));
+	CHECK_EQUAL(run_set_remove(&set, (struct run){ first, length }), 0);
+	CHECK_EQUAL(set.count, 1);
+	CHECK_EQUAL(run_set_collect(&set, (struct run){ first, length }), 0);
+	CHECK_EQUAL(run_set_collect(&set, (struct run){ first + length - 1, 1 }), 0);
+	CHECK(!run_set_sort(&set, &twice));
+	CHECK_EQUAL(twice, first + length - 1);
+	run_set_finish(&set);
+}
+
 int main(void)
 {
 	struct run_set empty = { 0 };
@@ -89,5 +120,6 @@ int main(void)
 	check_set(&empty);
 	for (unsigned int seed = 1; seed <= 10; seed++)
 		test_random(seed);
+	test_long_run();
 	return 0;
 }

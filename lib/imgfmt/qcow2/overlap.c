@@ -20,6 +20,12 @@
 /* Tables are read in pieces of so many bytes. */
 #define CHUNK ((size_t)64 << 10)
 
+/*
+ * So many tables there can be, and memory is taken for: 41 MiB. Only an image that invents L1
+ * tables of many GiB for its snapshots has more.
+ */
+#define MAX_TABLES ((QCOW2_MAX_L1_BYTES + QCOW2_MAX_REFTABLE_BYTES) / 8 + QCOW2_MAX_SNAPSHOTS)
+
 static int check_fixed(const struct qcow2 *q, uint64_t host_offset, uint64_t length)
 {
 	const struct qcow2_header *header = &q->header;
@@ -63,6 +69,10 @@ static int collect(struct qcow2 *q, const char *what, uint64_t table_offset, uin
 	if (check_fixed(q, table_offset, size) < 0)
 		return qcow2_corrupt(q, "%s at 0x%" PRIx64 " lies over another table", what,
 				     table_offset);
+	if (q->tables.count > MAX_TABLES)
+		return qcow2_corrupt(
+			q, "with the %s at 0x%" PRIx64 " it has more tables than there can be",
+			what, table_offset);
 	return run_set_collect(&q->tables, clusters_of(q, table_offset, size));
 }
 

@@ -17,6 +17,40 @@ static uint64_t end_of(struct run run)
 	return run.first + run.count;
 }
 
+static uint64_t end_at(const struct run_set *set, size_t index)
+{
+	return end_of(run_set_get(set, index));
+}
+
+/* How many elements a run takes. */
+static size_t pieces_of(struct run run)
+{
+	return (size_t)((run.count + RUN_MAX_LENGTH - 1) >> RUN_LENGTH_BITS);
+}
+
+/* Put a run to @at, in as many pieces as that takes. Returns what is behind the last. */
+static uint64_t *put_pieces(uint64_t *at, struct run run)
+{
+	while (run.count > 0) {
+		uint64_t count = min_u64(run.count, RUN_MAX_LENGTH);
+
+		*at++ = run.first << RUN_LENGTH_BITS | (count - 1);
+		run.first += count;
+		run.count -= count;
+	}
+	return at;
+}
+
+static int reserve(struct run_set *set, size_t more)
+{
+	int r = 0;
+
+	while (r == 0 && set->capacity < set->count + more)
+		r = array_reserve_one(&set->runs, set->capacity, &set->capacity,
+				      sizeof(*set->runs));
+	return r;
+}
+
 void run_set_finish(struct run_set *set)
 {
 	free(set->runs);
@@ -31,7 +65,7 @@ static size_t find(const struct run_set *set, uint64_t cluster)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (end_of(set->runs[middle]) < cluster)
+		if (end_at(set, middle) < cluster)
 			low = middle + 1;
 		else
 			high = middle;
@@ -39,109 +73,122 @@ static size_t find(const struct run_set *set, uint64_t cluster)
 	return low;
 }
 
-/* Put @count runs in the place of those from @from to @to. There is room. */
-static void replace(struct run_set *set, size_t from, size_t to, const struct run *runs,
-		    size_t count)
+/* Put two runs, which may be empty, in the place of those from @from to @to. */
+static int replace(struct run_set *set, size_t from, size_t to, struct run a, struct run b)
 {
+	size_t count = pieces_of(a) + pieces_of(b);
+	int r = count > to - from ? reserve(set, count - (to - from)) : 0;
+
+	if (r < 0)
+		return r;
 	memmove(set->runs + from + count, set->runs + to, (set->count - to) * sizeof(*set->runs));
-	memcpy(set->runs + from, runs, count * sizeof(*runs));
+	put_pieces(put_pieces(set->runs + from, a), b);
 	set->count += count - (to - from);
+	return 0;
 }
 
 int run_set_add(struct run_set *set, struct run run)
 {
 	size_t from = find(set, run.first), to;
 	uint64_t end = end_of(run);
-	int r;
 
 	if (run.count == 0)
 		return 0;
-	r = array_reserve_one(&set->runs, set->count, &set->capacity, sizeof(*set->runs));
-	if (r < 0)
-		return r;
-	for (to = from; to < set->count && set->runs[to].first <= end; to++) {
-		run.first = min_u64(run.first, set->runs[to].first);
-		end = max_u64(end, end_of(set->runs[to]));
+	for (to = from; to < set->count && run_set_get(set, to).first <= end; to++) {
+		run.first = min_u64(run.first, run_set_get(set, to).first);
+		end = max_u64(end, end_at(set, to));
 	}
 	run.count = end - run.first;
-	replace(set, from, to, &run, 1);
-	return 0;
+	return replace(set, from, to, run, (struct run){ 0 });
 }
 
 int run_set_remove(struct run_set *set, struct run run)
 {
-	size_t from = find(set, run.first), to, count = 0;
+	size_t from = find(set, run.first), to;
 	uint64_t end = end_of(run);
-	struct run left[2];
+	struct run before = { 0 }, behind = { 0 };
 
 	if (run.count == 0)
 		return 0;
-	for (to = from; to < set->count && set->runs[to].first < end; to++)
+	for (to = from; to < set->count && run_set_get(set, to).first < end; to++)
 		;
 	if (from == to)
 		return 0;
-	if (set->runs[from].first < run.first)
-		left[count++] =
-			(struct run){ set->runs[from].first, run.first - set->runs[from].first };
-	if (end_of(set->runs[to - 1]) > end)
-		left[count++] = (struct run){ end, end_of(set->runs[to - 1]) - end };
+	before.first = run_set_get(set, from).first;
+	if (before.first < run.first)
+		before.count = run.first - before.first;
+	behind.first = end;
+	if (end_at(set, to - 1) > end)
+		behind.count = end_at(set, to - 1) - end;
 	/* One that is split becomes two. */
-	if (count > to - from) {
-		int r = array_reserve_one(&set->runs, set->count, &set->capacity,
-					  sizeof(*set->runs));
-
-		if (r < 0)
-			return r;
-	}
-	replace(set, from, to, left, count);
-	return 0;
+	return replace(set, from, to, before, behind);
 }
 
 bool run_set_overlaps(const struct run_set *set, struct run run)
 {
 	size_t at = find(set, run.first + 1);
 
-	return run.count > 0 && at < set->count && set->runs[at].first < end_of(run);
+	return run.count > 0 && at < set->count && run_set_get(set, at).first < end_of(run);
 }
 
 int run_set_collect(struct run_set *set, struct run run)
 {
-	int r = array_reserve_one(&set->runs, set->count, &set->capacity, sizeof(*set->runs));
-
-	if (r < 0)
-		return r;
-	set->runs[set->count++] = run;
-	return 0;
+	return replace(set, set->count, set->count, run, (struct run){ 0 });
 }
 
-static int compare(const void *a, const void *b)
+/*
+ * Sort by one bit after the other, from @bit down: in place, and in a time that no order can make
+ * longer.
+ */
+static void sort(uint64_t *runs, size_t count, unsigned int bit)
 {
-	uint64_t first = ((const struct run *)a)->first, second = ((const struct run *)b)->first;
+	while (count > 1) {
+		size_t low = 0, high = count;
 
-	return (first > second) - (first < second);
+		while (low < high) {
+			uint64_t run = runs[low];
+
+			if (run >> bit & 1) {
+				runs[low] = runs[--high];
+				runs[high] = run;
+			} else {
+				low++;
+			}
+		}
+		if (bit == 0)
+			return;
+		bit--;
+		sort(runs, low, bit);
+		runs += low;
+		count -= low;
+	}
 }
 
 bool run_set_sort(struct run_set *set, uint64_t *ret_twice)
 {
 	bool distinct = true;
-	size_t kept = 0;
+	struct run last;
+	uint64_t *kept = set->runs;
 
 	if (set->count == 0)
 		return true;
-	qsort(set->runs, set->count, sizeof(*set->runs), compare);
+	sort(set->runs, set->count, 63);
+	last = run_set_get(set, 0);
 	for (size_t i = 1; i < set->count; i++) {
-		struct run *last = &set->runs[kept], next = set->runs[i];
+		struct run next = run_set_get(set, i);
+		uint64_t end = end_of(last);
 
-		if (next.first > end_of(*last)) {
-			set->runs[++kept] = next;
-			continue;
-		}
-		if (distinct && next.first < end_of(*last)) {
+		if (distinct && next.first < end) {
 			distinct = false;
 			*ret_twice = next.first;
 		}
-		last->count = max_u64(end_of(*last), end_of(next)) - last->first;
+		if (next.first <= end) {
+			last.count = max_u64(end, end_of(next)) - last.first;
+			continue;
+		}
+		kept = put_pieces(kept, last);
+		last = next;
 	}
-	set->count = kept + 1;
+	set->count = (size_t)(put_pieces(kept, last) - set->runs);
 	return distinct;
 }
