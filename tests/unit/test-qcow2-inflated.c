@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The cache of decompressed clusters: made once, kept within its limit, failures not kept. */
+/* The cache of decompressed clusters: made once, kept within its limit; of failures only those that stay. */
 #include "qcow2/inflated.h"
 
 #include "test.h"
@@ -31,6 +31,11 @@ static int make(void *userdata, uint8_t *bytes)
 	return 0;
 }
 
+static struct inflated_place place_of(const struct cluster *cluster)
+{
+	return (struct inflated_place){ cluster->value * 1000u, 999 };
+}
+
 static int read_piece(struct cluster *cluster, size_t into, size_t count)
 {
 	const struct inflated_source source = { .inflate = make, .userdata = cluster };
@@ -38,7 +43,7 @@ static int read_piece(struct cluster *cluster, size_t into, size_t count)
 	int r;
 
 	memset(bytes, 0xff, sizeof(bytes));
-	r = inflated_read(&cache, cluster->value * 1000u, into, bytes, count, &source);
+	r = inflated_read(&cache, place_of(cluster), into, bytes, count, &source);
 	if (r == 0)
 		CHECK(test_all(bytes, count, cluster->value));
 	return r;
@@ -86,6 +91,26 @@ static void test_failure_is_tried_again(void)
 	inflated_finish(&cache);
 }
 
+/* What is damaged stays so, and is not looked at again; but fewer bytes of it are something else. */
+static void test_damage_is_remembered(void)
+{
+	struct cluster cluster = { .value = 7, .fails = -EUCLEAN };
+	const struct inflated_source source = { .inflate = make, .userdata = &cluster };
+	struct inflated_place shorter = place_of(&cluster);
+	uint8_t byte;
+
+	inflated_init(&cache, CLUSTER_SIZE);
+	CHECK_EQUAL(read_piece(&cluster, 0, 512), -EUCLEAN);
+	CHECK_EQUAL(read_piece(&cluster, 4096, 512), -EUCLEAN);
+	CHECK_EQUAL(cluster.made, 1);
+	shorter.length--;
+	cluster.fails = 0;
+	CHECK_EQUAL(inflated_read(&cache, shorter, 0, &byte, 1, &source), 0);
+	CHECK_EQUAL(cluster.made, 2);
+	CHECK_EQUAL(read_piece(&cluster, 0, 512), -EUCLEAN);
+	inflated_finish(&cache);
+}
+
 /* A cluster whose making takes until somebody who waits for it has made the next one. */
 struct slow_cluster {
 	struct cluster cluster;
@@ -107,8 +132,8 @@ static void make_next(void *userdata)
 	struct slow_cluster *slow = userdata;
 	const struct inflated_source source = { .inflate = make, .userdata = slow->next };
 
-	inflated_prepare(&cache, slow->next->value * 1000u, &source);
-	inflated_prepare(&cache, slow->next->value * 1000u, &source);
+	inflated_prepare(&cache, place_of(slow->next), &source);
+	inflated_prepare(&cache, place_of(slow->next), &source);
 	sem_post(&slow->next_made);
 }
 
@@ -122,7 +147,7 @@ static void *read_slowly(void *userdata)
 	};
 	uint8_t byte = 0;
 
-	CHECK_EQUAL(inflated_read(&cache, slow->cluster.value * 1000u, 0, &byte, 1, &source), 0);
+	CHECK_EQUAL(inflated_read(&cache, place_of(&slow->cluster), 0, &byte, 1, &source), 0);
 	CHECK_EQUAL(byte, slow->cluster.value);
 	return NULL;
 }
@@ -182,6 +207,7 @@ int main(void)
 	test_made_once();
 	test_limit();
 	test_failure_is_tried_again();
+	test_damage_is_remembered();
 	test_meanwhile(0);
 	test_meanwhile(-EIO);
 	test_threads();

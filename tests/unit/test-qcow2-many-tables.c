@@ -11,7 +11,7 @@
 #define SMALL   512u
 #define ENTRIES ((unsigned int)(QCOW2_MAX_L1_BYTES / 8))
 
-/* In bytes: the L1 table lies behind what the only refcount block describes, the L2 tables there. */
+/* The L1 table lies behind what the only refcount block describes, and the L2 tables behind it. */
 #define L1_OFFSET (256 * (uint64_t)SMALL)
 #define L2_OFFSET (L1_OFFSET + QCOW2_MAX_L1_BYTES)
 

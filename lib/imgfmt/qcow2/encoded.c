@@ -46,6 +46,11 @@ struct compressed {
 	uint64_t guest_offset; /* of its first byte */
 };
 
+static struct inflated_place place_of(const struct l2_entry *entry)
+{
+	return (struct inflated_place){ entry->host_offset, entry->compressed_length };
+}
+
 static int make_cluster(void *userdata, uint8_t *cluster)
 {
 	const struct compressed *compressed = userdata;
@@ -79,7 +84,7 @@ static void make_next(void *userdata)
 
 	if (following.guest_offset < q->image->size &&
 	    look_ahead(q, compressed->guest_offset, &entry) && entry.kind == SUBCLUSTER_COMPRESSED)
-		inflated_prepare(&q->inflated, entry.host_offset, &source);
+		inflated_prepare(&q->inflated, place_of(&entry), &source);
 }
 
 /* Read part of one compressed cluster, at @guest_offset. */
@@ -97,7 +102,7 @@ static int read_compressed(struct qcow2 *q, const struct l2_entry *entry, void *
 	/* Nobody comes back for the rest of it: it need not be kept. */
 	if (count == q->geometry.cluster_size)
 		return make_cluster(&compressed, buffer);
-	return inflated_read(&q->inflated, entry->host_offset, into, buffer, count, &source);
+	return inflated_read(&q->inflated, place_of(entry), into, buffer, count, &source);
 }
 
 /* Read the start of a range, as far as it is stored in one way. Sets *ret to how far that is. */

@@ -19,7 +19,7 @@
 
 struct inflated {
 	struct list link;
-	uint64_t host_offset;
+	struct inflated_place place;
 	unsigned int users; /* who copies from it, or waits for it */
 	bool ready;
 	int r; /* once ready: how making it went */
@@ -67,38 +67,40 @@ static void evict(struct inflated_cache *cache)
 	}
 }
 
-static struct inflated *find(struct inflated_cache *cache, uint64_t host_offset)
+static struct inflated *find(struct inflated_cache *cache, struct inflated_place place)
 {
 	list_for_each(link, &cache->clusters) {
 		struct inflated *inflated = list_entry(link, struct inflated, link);
 
-		if (inflated->host_offset == host_offset)
+		if (inflated->place.host_offset == place.host_offset &&
+		    inflated->place.length == place.length)
 			return inflated;
 	}
 	return NULL;
 }
 
-static struct inflated *add(struct inflated_cache *cache, uint64_t host_offset)
+static struct inflated *add(struct inflated_cache *cache, struct inflated_place place)
 {
 	struct inflated *inflated = malloc(sizeof(*inflated) + cache->cluster_size);
 
 	if (!inflated)
 		return NULL;
-	*inflated = (struct inflated){ .host_offset = host_offset };
+	*inflated = (struct inflated){ .place = place };
 	list_prepend(&cache->clusters, &inflated->link);
 	cache->count++;
 	return inflated;
 }
 
 /* Get the cluster, for one more user. *ret_make: it is new, and this user must make it. */
-static struct inflated *get(struct inflated_cache *cache, uint64_t host_offset, bool *ret_make)
+static struct inflated *get(struct inflated_cache *cache, struct inflated_place place,
+			    bool *ret_make)
 {
 	LOCKED(&cache->mutex);
-	struct inflated *inflated = find(cache, host_offset);
+	struct inflated *inflated = find(cache, place);
 
 	*ret_make = !inflated;
 	if (!inflated)
-		inflated = add(cache, host_offset);
+		inflated = add(cache, place);
 	if (!inflated)
 		return NULL;
 	inflated->users++;
@@ -138,20 +140,20 @@ static void put(struct inflated_cache *cache, struct inflated *inflated)
 	LOCKED(&cache->mutex);
 
 	inflated->users--;
-	/* What could not be made is tried again by who asks next. */
-	if (inflated->users == 0 && inflated->r < 0)
+	/* What could not be made is tried again by who asks next, unless that is in vain. */
+	if (inflated->users == 0 && inflated->r < 0 && inflated->r != -EUCLEAN)
 		drop(cache, inflated);
 	evict(cache);
 }
 
-int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
-		  size_t count, const struct inflated_source *source)
+int inflated_read(struct inflated_cache *cache, struct inflated_place place, size_t into,
+		  void *buffer, size_t count, const struct inflated_source *source)
 {
 	struct inflated *inflated;
 	bool make;
 	int r;
 
-	inflated = get(cache, host_offset, &make);
+	inflated = get(cache, place, &make);
 	if (!inflated)
 		return -ENOMEM;
 	if (make)
@@ -165,13 +167,13 @@ int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t int
 	return r;
 }
 
-void inflated_prepare(struct inflated_cache *cache, uint64_t host_offset,
+void inflated_prepare(struct inflated_cache *cache, struct inflated_place place,
 		      const struct inflated_source *source)
 {
 	struct inflated *inflated;
 	bool make;
 
-	inflated = get(cache, host_offset, &make);
+	inflated = get(cache, place, &make);
 	if (!inflated)
 		return;
 	if (make)

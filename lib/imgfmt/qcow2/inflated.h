@@ -4,7 +4,9 @@
  *
  * A cluster is known by where its compressed bytes lie. We write no compressed clusters, so what
  * lies there stays what it is as long as anybody may ask for it (I5), and nothing in the cache ever
- * becomes invalid.
+ * becomes invalid. Nor does it help to try again what cannot be decompressed: to find that out can
+ * take as long as hundreds of good clusters, and the kernel asks once more for each page. So the
+ * cache keeps -EUCLEAN too.
  *
  * Bounded by bytes; safe to use from many threads. Who finds a cluster being decompressed waits,
  * and may do something useful before: decompress the one behind it, say.
@@ -36,12 +38,18 @@ struct inflated_source {
 	void *userdata;
 };
 
+/* Where compressed bytes lie, and how many they are. */
+struct inflated_place {
+	uint64_t host_offset;
+	size_t length;
+};
+
 /*
  * Copy @count bytes from @into bytes behind the start of a cluster, which @source makes if need be.
  */
-int inflated_read(struct inflated_cache *cache, uint64_t host_offset, size_t into, void *buffer,
-		  size_t count, const struct inflated_source *source);
+int inflated_read(struct inflated_cache *cache, struct inflated_place place, size_t into,
+		  void *buffer, size_t count, const struct inflated_source *source);
 
 /* Make a cluster that somebody will want, unless it is there, or being made. */
-void inflated_prepare(struct inflated_cache *cache, uint64_t host_offset,
+void inflated_prepare(struct inflated_cache *cache, struct inflated_place place,
 		      const struct inflated_source *source);
