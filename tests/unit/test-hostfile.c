@@ -7,10 +7,33 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 #define PAGE    UINT64_C(4096)
 #define PATTERN 0x5a
+
+/* Where there is a rendezvous, the first sync waits for another one, which fails. */
+struct rendezvous {
+	sem_t first_began, second_ended;
+	atomic_uint syncs;
+};
+
+static struct rendezvous *rendezvous;
+
+int fdatasync(int fd)
+{
+	if (!rendezvous)
+		return (int)syscall(SYS_fdatasync, fd);
+	if (atomic_fetch_add(&rendezvous->syncs, 1) > 0) {
+		errno = EIO;
+		return -1;
+	}
+	sem_post(&rendezvous->first_began);
+	sem_wait(&rendezvous->second_ended);
+	return 0;
+}
 
 static struct hostfile *wrap(int fd, bool writable)
 {
@@ -294,6 +317,37 @@ static void test_growing(void)
 	hostfile_destroy(file);
 }
 
+static void *sync_first(void *argument)
+{
+	return (void *)(intptr_t)hostfile_sync(argument);
+}
+
+/*
+ * The kernel tells of a failure once. Of two syncs at the same time the one is told, and the other
+ * has failed no less: what it was to make durable may be what was lost.
+ */
+static void test_sync_that_fails_beside_another(void)
+{
+	struct hostfile *file = filled(test_disk_file(), 100);
+	struct rendezvous here = { .syncs = 0 };
+	pthread_t thread;
+	void *result;
+
+	sem_init(&here.first_began, 0, 0);
+	sem_init(&here.second_ended, 0, 0);
+	rendezvous = &here;
+	CHECK(pthread_create(&thread, NULL, sync_first, file) == 0);
+	sem_wait(&here.first_began);
+	CHECK_EQUAL(hostfile_sync(file), -EIO);
+	sem_post(&here.second_ended);
+	CHECK(pthread_join(thread, &result) == 0);
+	CHECK_EQUAL((intptr_t)result, -EIO);
+	CHECK_EQUAL(hostfile_sync(file), -EIO);
+	CHECK_EQUAL(here.syncs, 2);
+	rendezvous = NULL;
+	hostfile_destroy(file);
+}
+
 int main(void)
 {
 	test_create();
@@ -312,5 +366,6 @@ int main(void)
 	test_status();
 	test_identity();
 	test_growing();
+	test_sync_that_fails_beside_another();
 	return 0;
 }
