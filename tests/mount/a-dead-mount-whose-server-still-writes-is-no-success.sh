@@ -9,12 +9,12 @@ requires_root
 make_disk
 for mountpoint in disk.qcow2 elsewhere; do
 	[ -e $mountpoint ] || : >$mountpoint
-	printf 0 >fault
+	printf 0. >fault
 	launch "${faulty[@]}" "$IMGFUSE" disk.qcow2 $mountpoint
 	exec {user_fd}<>$mountpoint
 	printf written >&"$user_fd"
 	sync $mountpoint
-	printf 2 | dd of=fault conv=notrunc status=none
+	printf w | dd of=fault conv=notrunc status=none
 	expect_some_failure umount -f $mountpoint
 	expect_failure 1 "still writes to the image.*complete is not known" "$IMGFUSE" -u $mountpoint
 	expect_not_mounted $mountpoint

@@ -439,7 +439,7 @@ start_hostile_server()
 gated=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 	"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "MOUNT_GATE=$scratch/gate")
 
-# The same for one whose syncs fail while the file "fault" has a 1, and hang while it has a 2, see
+# The same for one whose syncs fail while the file "fault" has a 1, and wait while it has a w, see
 # sync-fault.c.
 # shellcheck disable=SC2034 # for the tests
 faulty=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * To be preloaded: fdatasync() fails while the first byte of the file $SYNC_FAULT is '1', and does
- * not return while it is '2'. That is looked at through a mapping, which a process keeps that opens
- * no files any more.
+ * To be preloaded: fdatasync() fails while the first byte of the file $SYNC_FAULT is '1'. While it
+ * is 'w' it waits, and says so by making the second byte a 'w', too. That goes through a mapping,
+ * which a process keeps that opens no files any more.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const volatile char *fault = "";
+static volatile char none[2];
+static volatile char *fault = none;
 
 __attribute__((constructor)) static void map_fault(void)
 {
 	const char *path = getenv("SYNC_FAULT");
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	void *mapping;
 
 	if (fd < 0)
 		return;
-	mapping = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	mapping = mmap(NULL, 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (mapping != MAP_FAILED)
 		fault = mapping;
@@ -30,9 +30,9 @@ __attribute__((constructor)) static void map_fault(void)
 
 int fdatasync(int fd)
 {
-	while (*fault == '2')
-		poll(NULL, 0, 10);
-	if (*fault == '1') {
+	while (fault[0] == 'w')
+		fault[1] = 'w';
+	if (fault[0] == '1') {
 		errno = EIO;
 		return -1;
 	}

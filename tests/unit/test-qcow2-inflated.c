@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The cache of decompressed clusters: made once, kept within its limit; of failures only those that stay. */
+/* The cache of decompressed clusters: made once, kept within its limit; damage is kept, too. */
 #include "qcow2/inflated.h"
 
 #include "test.h"
@@ -91,7 +91,7 @@ static void test_failure_is_tried_again(void)
 	inflated_finish(&cache);
 }
 
-/* What is damaged stays so, and is not looked at again; but fewer bytes of it are something else. */
+/* What is damaged stays so, and is not looked at again. Fewer bytes of it are something else. */
 static void test_damage_is_remembered(void)
 {
 	struct cluster cluster = { .value = 7, .fails = -EUCLEAN };
