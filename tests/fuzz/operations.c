@@ -221,6 +221,16 @@ static void do_read(struct run *run, struct operation *operation)
 		MUST(model_agrees(bytes, operation->length, operation->where));
 }
 
+/* What is said to be a hole reads as zeroes. */
+static void check_hole(const struct run *run, uint64_t guest_offset, uint64_t end)
+{
+	static const uint8_t zeroes[MODEL_WINDOW];
+
+	end = min_u64(end, MODEL_WINDOW);
+	if (run->sound && guest_offset < end)
+		MUST(model_agrees(zeroes, end - guest_offset, guest_offset));
+}
+
 static void do_status(struct run *run, struct operation *operation)
 {
 	uint64_t length;
@@ -235,11 +245,25 @@ static void do_status(struct run *run, struct operation *operation)
 	if (r < 0)
 		return;
 	MUST(length > 0 && length <= operation->length);
-	if (run->sound && !data) {
-		static const uint8_t zeroes[MAX_COUNT];
+	if (!data)
+		check_hole(run, operation->where, operation->where + length);
+}
 
-		MUST(model_agrees(zeroes, length, operation->where));
-	}
+static void do_seek(struct run *run, struct operation *operation)
+{
+	uint64_t found, size = imgfmt_size(run->disk.image);
+	int r;
+
+	if (!find_range(run, operation))
+		return;
+	r = CALL(imgfmt_seek(run->disk.image, operation->where, IMGFMT_HOLE, &found));
+	MUST(r == 0 || r == -EUCLEAN || r == -ENOMEM);
+	MUST(r < 0 || (found >= operation->where && found <= size));
+	r = CALL(imgfmt_seek(run->disk.image, operation->where, IMGFMT_DATA, &found));
+	MUST(r == 0 || r == -ENXIO || r == -EUCLEAN || r == -ENOMEM);
+	MUST(r < 0 || (found >= operation->where && found < size));
+	if (r == 0 || r == -ENXIO)
+		check_hole(run, operation->where, r == 0 ? found : size);
 }
 
 static bool has_raw_data_file(const struct run *run)
@@ -343,6 +367,9 @@ static bool do_operation(struct run *run, struct operation *operation, unsigned 
 		return do_reopen(run);
 	case 12:
 		host_fail_at(1 + (unsigned int)operation->length % 32);
+		break;
+	case 13:
+		do_seek(run, operation);
 		break;
 	default:
 		break;
