@@ -12,7 +12,7 @@ qemu-img create -q -f qcow2 -o cluster_size=4k,refcount_bits=1 -b disk.qcow2 -F 
 qemu-img create -q -f qcow2 -o data_file=data.raw,data_file_raw=on data.qcow2 1M
 qemu-img create -q -f qcow2 -o data_file=more.raw,data_file_raw=off more.qcow2 1M
 qemu-img create -q -f qcow2 --object secret,id=secret,data=abc \
-	-o encrypt.format=luks,encrypt.key-secret=secret,encrypt.iter-time=10 luks.qcow2 1M
+	-o encrypt.format=aes,encrypt.key-secret=secret encrypted.qcow2 1M
 qemu-img create -q -f qcow2 -o lazy_refcounts=on dirty.qcow2 1M
 printf '\1' | dd of=dirty.qcow2 bs=1 seek=79 conv=notrunc status=none
 qemu-img create -q -f qcow2 corrupt.qcow2 1M
@@ -37,7 +37,7 @@ essence()
 	}]'
 }
 
-for image in disk.qcow2 overlay.qcow2 plain.raw data.qcow2 more.qcow2 luks.qcow2 dirty.qcow2 \
+for image in disk.qcow2 overlay.qcow2 plain.raw data.qcow2 more.qcow2 encrypted.qcow2 dirty.qcow2 \
 	corrupt.qcow2; do
 	"$IMGFUSE" --info --json $image >ours.json 2>said
 	qemu-img info --output=json $image >theirs.json
@@ -46,7 +46,9 @@ for image in disk.qcow2 overlay.qcow2 plain.raw data.qcow2 more.qcow2 luks.qcow2
 		qemu-img info --output=json --backing-chain $image |
 			jq '.[0] + {"backing-image": .[1]}' >theirs.json
 	fi
-	expect_equal "what --info --json says of $image" "$(essence <ours.json)" "$(essence <theirs.json)"
+	essence <theirs.json >wanted
+	[ -s wanted ] || fail "nothing to compare for $image"
+	expect_equal "what --info --json says of $image" "$(essence <ours.json)" "$(cat wanted)"
 	expect_not_mounted $image
 	# Of a chain qemu-img says less.
 	for field in image "file format" "virtual size" "cleanly shut down"; do

@@ -41,7 +41,7 @@ END
 	start_export "$name"
 	printf '%s\n' "$readiness" >said
 	expect_harmless "the readiness line for ${name@Q}" said
-	expect_failure 1 'already' "$IMGFUSE" "$name"
+	expect_failure 1 'is an export' "$IMGFUSE" "$name"
 	expect_harmless "an error about ${name@Q}" failure
 	stop_export
 
