@@ -80,6 +80,22 @@ static void check_map(struct disk *disk, uint64_t offset)
 	}
 }
 
+/* What is found lies on the way, and a hole reads as zeroes. */
+static void check_seek(struct disk *disk, uint64_t offset, enum imgfmt_wanted wanted)
+{
+	uint64_t size = imgfmt_size(disk->image), found;
+	int r = CALL(imgfmt_seek(disk->image, offset, wanted, &found));
+
+	if (r < 0) {
+		MUST(may_fail(disk, r) ||
+		     (r == -ENXIO && (offset >= size || wanted == IMGFMT_DATA)));
+		return;
+	}
+	MUST(found >= offset && found <= size && (found < size || wanted == IMGFMT_HOLE));
+	if (wanted == IMGFMT_HOLE && found < size)
+		check_reading(disk, found, 1, false);
+}
+
 static void check_disk(struct disk *disk)
 {
 	uint64_t size = imgfmt_size(disk->image);
@@ -91,6 +107,10 @@ static void check_disk(struct disk *disk)
 	check_map(disk, 0);
 	check_map(disk, size / 2);
 	check_map(disk, size - min_u64(size, 65536));
+	check_seek(disk, 0, IMGFMT_DATA);
+	check_seek(disk, 0, IMGFMT_HOLE);
+	check_seek(disk, size / 2 + 1, IMGFMT_DATA);
+	check_seek(disk, size / 2 + 1, IMGFMT_HOLE);
 }
 
 /* Look at the snapshots. Returns how many there are, and the ids of some. */

@@ -197,6 +197,7 @@ int cache_get(struct cache *cache, uint64_t host_offset, enum cache_stage stage,
 	slice = slice_create(cache, host_offset, stage);
 	if (!slice)
 		return -ENOMEM;
+	cache->reads++;
 	r = hostfile_read(cache->file, slice->data, cache->slice_size, host_offset);
 	if (r < 0) {
 		slice_free(slice);

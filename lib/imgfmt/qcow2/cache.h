@@ -44,6 +44,7 @@ struct cache {
 	size_t limit; /* slices */
 	size_t count;
 	size_t dirty_count;
+	uint64_t reads; /* how often a slice was read from the file, ever */
 	struct slice **buckets;
 	size_t bucket_mask;
 	struct list lru; /* what may be evicted, the one used last in front */
