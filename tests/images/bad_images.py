@@ -201,6 +201,23 @@ def refcounts(sick):
     sick.add("refcount-table-behind-end", with_data(Image()).set(reftable_offset=4096 << 20))
 
 
+def blocks_of_nothing(length):
+    """
+    A deflate stream, up to its last bits, of the shortest blocks that have tables of their own,
+    to build which takes longest: each says that it is at its end.
+    """
+    bits = "0" "01"                     # not the last; with tables
+    bits += "00000" "00000" "0111"      # 257 literals, 1 distance, 18 lengths of lengths:
+    order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1]
+    bits += "".join("100" if symbol in (1, 18) else "000" for symbol in order)
+    bits += "1" + f"{138 - 11:07b}"[::-1] + "1" + f"{118 - 11:07b}"[::-1]   # 256 times 0
+    bits += "0" "0"                     # 1 for the end of a block, 1 for the distance
+    bits += "0"                         # the end of the block
+    bits = bits * 8
+    block = bytes(int(bits[at:at + 8][::-1], 2) for at in range(0, len(bits), 8))
+    return (block * (length // len(block) + 1))[:length]
+
+
 def compressed(sick):
     content = Image().content(3)
     good = deflate(content)
@@ -220,6 +237,9 @@ def compressed(sick):
     offset = image.compressed(3, good)
     sick.add("compressed-and-copied",
              image.l2(3, COMPRESSED | COPIED | offset | (len(good) // 512) << 58))
+    image = with_data(Image(cluster_bits=18))
+    image.compressed(3, blocks_of_nothing(512 << 10))
+    sick.add("compressed-slowly-nothing", image)
     sick.stream("compressed-all-ones", good, offset=(1 << 58) - 1, sectors=15)
 
 
