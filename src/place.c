@@ -24,11 +24,16 @@
  */
 #define IN_PLACE "imgfuse:"
 
+/* The kernel takes no longer one from fsconfig(2). What is cut off is missed where it is shown. */
+#define SOURCE_MAX 255
+
 /* Far behind the bytes that QEMU's locks take. */
 #define CLAIM_BYTE 4096
 
 const char *place_image_of(const char *source)
 {
+	if (strlen(source) >= SOURCE_MAX)
+		return NULL;
 	return source + (strncmp(source, IN_PLACE, strlen(IN_PLACE)) == 0 ? strlen(IN_PLACE) : 0);
 }
 
@@ -214,5 +219,7 @@ int place_find(struct place *place, const struct options *options, struct imgfmt
 		place->source = NULL;
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	}
+	if (strlen(place->source) > SOURCE_MAX)
+		place->source[SOURCE_MAX] = '\0';
 	return check_mountpoint(place->mountpoint, name, place->in_place, reterr);
 }

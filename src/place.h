@@ -14,7 +14,7 @@
 struct place {
 	char *image;
 	char *mountpoint; /* NULL after place_find_image() */
-	char *source;     /* what mount(8) shows: the image, or imgfuse:IMAGE in place; or NULL */
+	char *source;     /* what mount(8) shows, see place_find(); or NULL */
 	bool in_place;    /* the mount point is the image */
 };
 
@@ -30,7 +30,10 @@ struct place {
  */
 int place_find_image(struct place *place, const char *image, struct imgfmt_error *reterr);
 
-/* Find the mount point too, and check that one can mount there. */
+/*
+ * Find the mount point too, and check that one can mount there. The source of the mount will be the
+ * image's path, with imgfuse: before it in place, or as much of that as there is room for.
+ */
 int place_find(struct place *place, const struct options *options, struct imgfmt_error *reterr);
 
 /*
@@ -48,7 +51,7 @@ int place_hold(const struct place *place, const struct stat *image, struct imgfm
  */
 int place_claim(const struct place *place, int held, int *ret_fd, struct imgfmt_error *reterr);
 
-/* The image that an export shows whose source this is. */
+/* The image that an export shows whose source this is, or NULL where it was too long to tell. */
 const char *place_image_of(const char *source);
 
 void place_finish(struct place *place);

@@ -89,12 +89,13 @@ static int remove_mount(const struct revert *revert, struct imgfmt_error *reterr
  */
 static bool is_being_written(const struct mount_entry *entry)
 {
+	const char *image = place_image_of(entry->source);
 	struct imgfmt_error why;
 	_cleanup_close_ int fd = -1;
 
-	if (is_strangers(entry)) /* it says what it shows, and is dead */
+	if (!image || is_strangers(entry)) /* it says what it shows, and is dead */
 		return false;
-	fd = gate_open_file(place_image_of(entry->source), O_RDONLY, &why);
+	fd = gate_open_file(image, O_RDONLY, &why);
 	return fd >= 0 && imgfmt_is_being_written(fd) > 0;
 }
 
