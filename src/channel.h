@@ -36,10 +36,10 @@ enum message_type {
 
 /* What to correct in the kernel's idea of the export; to be or'ed, and done in this order. */
 enum correction {
-	CORRECT_ERROR = 1, /* hear of an error that the kernel keeps for the next to ask */
-	CORRECT_SIZE = 2,  /* make its size the true one */
-	CORRECT_TIMES = 4, /* and its times: it believes that the first correction was a change */
-	CORRECT_CACHE = 8, /* drop what it has cached of a range */
+	CORRECT_CACHE = 1, /* drop what it has cached of a range */
+	CORRECT_ERROR = 2, /* hear of an error that the kernel keeps for the next to ask */
+	CORRECT_SIZE = 4,  /* make its size the true one */
+	CORRECT_TIMES = 8, /* and its times: it believes that the first correction was a change */
 };
 
 struct message {

@@ -36,8 +36,12 @@ void export_init(struct export_inode *inode, struct imgfmt_image *image, const c
 		.server_uid = geteuid(),
 		.cache = options->cache,
 	};
-	/* nobody writes, so there is nothing to keep back, and sizes are simpler without */
-	if (inode->read_only && inode->cache == CACHE_WRITEBACK)
+	/*
+	 * Of a new end that only the kernel's cache knew, nothing would be left once we say how
+	 * large the disk is, which an open with O_TRUNC makes us do. And where nobody writes there
+	 * is nothing to keep back.
+	 */
+	if ((inode->growable || inode->read_only) && inode->cache == CACHE_WRITEBACK)
 		inode->cache = CACHE_WRITETHROUGH;
 	rwlock_init(&inode->resize);
 	losses_init(&inode->losses);
@@ -118,13 +122,28 @@ static void set_times_locked(struct export_inode *inode, const struct stat *attr
 	own->st_ctim = to_set & FUSE_SET_ATTR_CTIME ? attributes->st_ctim : now;
 }
 
+/*
+ * Our answer cuts the kernel's cache off at the end of the disk. Whoever has the export open for
+ * writing may have put something behind it that is not refused yet, and would never be.
+ */
+static bool may_correct(struct export_inode *inode, int to_set)
+{
+	if (!(to_set & FUSE_SET_ATTR_SIZE) || !inode->usable)
+		return true;
+	inode->oversized = true; /* first: the last release looks at it when it is none any more */
+	if (inode->writers > 0)
+		return false;
+	inode->oversized = false;
+	return true;
+}
+
 int export_set_attributes(struct export_inode *inode, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller)
 {
 	int r;
 
 	if (caller == inode->helper)
-		return 0;
+		return may_correct(inode, to_set) ? 0 : -EAGAIN;
 	if (to_set & FUSE_SET_ATTR_MODE && inode->read_only && attributes->st_mode & 0222)
 		return -EROFS;
 	if (to_set & FUSE_SET_ATTR_SIZE) {
@@ -169,26 +188,22 @@ void export_release(struct export_inode *inode, struct losses_handle *handle)
 		return;
 	losses_close(&inode->losses, handle);
 	free(handle);
-	if (atomic_fetch_sub(&inode->writers, 1) == 1 && inode->refused)
-		inode->take_error(inode->userdata);
+	if (atomic_fetch_sub(&inode->writers, 1) == 1 && (inode->refused || inode->oversized))
+		inode->settle(inode->userdata);
 }
 
-void export_note_refusal(struct export_inode *inode)
+void export_note_excess(struct export_inode *inode)
 {
+	inode->oversized = true;
 	inode->refused = true;
-	inode->correct_size(inode->userdata);
 }
 
-void export_note_failure(struct export_inode *inode, int error, uint64_t end)
+void export_note_failure(struct export_inode *inode, int error)
 {
-	if (error == -EPERM) {
-		export_note_refusal(inode);
-		return;
-	}
-	losses_note(&inode->losses, error);
-	/* the disk could not grow, and the kernel believes that it has */
-	if (end > imgfmt_size(inode->image))
-		inode->correct_size(inode->userdata);
+	if (error == -EPERM)
+		inode->refused = true;
+	else
+		losses_note(&inode->losses, error);
 }
 
 void export_forget(struct export_inode *inode, uint64_t guest_offset, uint64_t length)
@@ -289,6 +304,22 @@ int export_write(struct export_inode *inode, const void *buffer, size_t count,
 	return write_inside(inode, buffer, count, guest_offset, ret_count);
 }
 
+int export_write_back(struct export_inode *inode, const void *buffer, size_t count,
+		      uint64_t guest_offset, size_t *ret_count)
+{
+	uint64_t guarded = imgfmt_guarded(inode->image);
+	size_t refused;
+	int r;
+
+	r = export_write(inode, buffer, count, guest_offset, ret_count);
+	if (r != -EPERM || guest_offset >= guarded || count <= guarded - guest_offset)
+		return r;
+	refused = (size_t)(guarded - guest_offset);
+	r = export_write(inode, (const uint8_t *)buffer + refused, count - refused, guarded,
+			 ret_count);
+	return r < 0 ? r : -EPERM;
+}
+
 /* Zero some of what of a range lies inside the disk, where there may be nothing of it. */
 static int zero_inside(struct export_inode *inode, uint64_t guest_offset, uint64_t length,
 		       enum imgfmt_zero_mode mode, uint64_t *ret_done)
@@ -342,12 +373,6 @@ int export_seek(struct export_inode *inode, uint64_t guest_offset, int whence, u
 	SHARED(&inode->resize);
 	uint64_t size = imgfmt_size(inode->image);
 
-	/*
-	 * An end that only the kernel's cache has so far is not known here. Told this, the kernel
-	 * answers by itself from then on: all is data, up to the size that it knows.
-	 */
-	if (inode->growable && inode->cache == CACHE_WRITEBACK)
-		return -ENOSYS;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return -EINVAL;
 	if (guest_offset >= size)

@@ -33,14 +33,14 @@ struct export_inode {
 
 	/*
 	 * The processes beside us; the helper puts the kernel's idea of size and times right, and
-	 * what he sets is answered with what is true and changes nothing. And ways to ask him for
-	 * that, see export_note_refusal(); not NULL while there are requests.
+	 * what he sets is answered with what is true and changes nothing. And ways to ask him, when
+	 * nobody has it open for writing any more, and at once: see export_note_excess() and
+	 * export_forget(). Not NULL while there are requests.
 	 */
 	_Atomic pid_t supervisor, helper;
 	int outcome_fd;         /* the supervisor's, see outcome.h */
 	uint64_t pid_namespace; /* that all of us are in, see identity.h */
-	void (*correct_size)(void *userdata);
-	void (*take_error)(void *userdata);
+	void (*settle)(void *userdata);
 	void (*drop_cache)(void *userdata, uint64_t guest_offset, uint64_t end);
 	void *userdata;
 
@@ -49,7 +49,8 @@ struct export_inode {
 	atomic_bool usable;      /* the first priming is over */
 	atomic_bool stopped;     /* no request need be gone on with */
 	struct losses losses;    /* cached writes that failed */
-	atomic_bool refused;     /* a cached write was, and the kernel may still remember that */
+	atomic_bool refused;     /* a cached write was, and the kernel may still remember that, */
+	atomic_bool oversized;   /* or believe that the disk has grown */
 
 	pthread_mutex_t attributes_lock; /* protects what follows */
 	struct stat attributes;          /* mode, owner and times only */
@@ -76,18 +77,16 @@ int export_set_attributes(struct export_inode *inode, const struct stat *attribu
 			  bool has_handle, pid_t caller);
 
 /*
- * Note that a write which the kernel had cached was refused, and have the kernel's size corrected.
- * Whoever wrote learns it from the kernel at fsync() or close(). But the kernel also keeps it for
- * the fsync() of the next one who opens the file, who has nothing to do with it: after the last
- * release the helper becomes that next one.
+ * Note that a write which the kernel had cached went past the end, and was refused. Whoever wrote
+ * learns it from the kernel at fsync() or close(). But the kernel also keeps it for the fsync() of
+ * the next one who opens the file, who has nothing to do with it, and believes that the disk has
+ * grown: after the last release the helper becomes that next one, and puts the size right. Not
+ * before, as that drops what others have put there and not been told of yet.
  */
-void export_note_refusal(struct export_inode *inode);
+void export_note_excess(struct export_inode *inode);
 
-/*
- * Note that a write up to @end which the kernel had cached has failed with @error: it is refused,
- * or lost, and where the disk should have grown for it, the kernel's size is corrected.
- */
-void export_note_failure(struct export_inode *inode, int error, uint64_t end);
+/* Note that a write which the kernel had cached has failed with @error: it is refused, or lost. */
+void export_note_failure(struct export_inode *inode, int error);
 
 /*
  * Have the kernel forget what it has cached of a range where a cached write has come to nothing:
@@ -114,6 +113,13 @@ int export_read(struct export_inode *inode, void *buffer, size_t count, uint64_t
  */
 int export_write(struct export_inode *inode, const void *buffer, size_t count,
 		 uint64_t guest_offset, size_t *ret_count);
+
+/*
+ * Write what the kernel has cached, of several writers perhaps. So where only what one of them has
+ * made of the first sector is refused, with -EPERM, the rest is written all the same.
+ */
+int export_write_back(struct export_inode *inode, const void *buffer, size_t count,
+		      uint64_t guest_offset, size_t *ret_count);
 
 /*
  * As fallocate(2) does for the modes 0, ZERO_RANGE and PUNCH_HOLE; others are -EOPNOTSUPP. It does

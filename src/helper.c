@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -26,6 +28,18 @@
  * time.
  */
 #define DIRTY_SHARE "10"
+
+/* How often, and how far apart in ms, pages are dropped that will not go. */
+#define DROP_ATTEMPTS 25
+#define DROP_INTERVAL 10
+
+/* How many pages are looked at whether they have gone. */
+#define PAGES_MAX 16384
+
+static uint64_t page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 /*
  * Open the mount, wherever it is by now: somebody may have renamed a directory above it. What else
@@ -48,21 +62,46 @@ static void take_error(const struct mount_identity *identity)
 		fsync(fd);
 }
 
+/* Is anything cached of a range? Of a very long one it is not looked at. */
+static bool is_cached(int fd, uint64_t begin, uint64_t length)
+{
+	unsigned char pages[PAGES_MAX];
+	uint64_t page = page_size();
+	bool cached = false;
+	void *mapping;
+
+	if (length > PAGES_MAX * page)
+		return false;
+	mapping = mmap(NULL, (size_t)length, PROT_READ, MAP_SHARED, fd, (off_t)begin);
+	if (mapping == MAP_FAILED)
+		return false;
+	if (mincore(mapping, (size_t)length, pages) == 0)
+		for (uint64_t i = 0; i < length / page; i++)
+			cached = cached || (pages[i] & 1);
+	munmap(mapping, (size_t)length);
+	return cached;
+}
+
 /*
  * Drop pages that are in step with the disk, or were to be and could not. What was written to them
- * since stays, and so does what is mapped.
+ * since stays, and so does what is mapped; and what somebody just has a look at, like the fsync()
+ * that waits for it, hence more than once.
  */
 static void drop_cache(const struct mount_identity *identity, const uint64_t range[2])
 {
 	_cleanup_close_ int fd = open_mount(identity, O_RDONLY);
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t begin = align_down(range[0], page), end = range[1];
+	uint64_t begin = align_down(range[0], page_size());
+	uint64_t end = min_u64(range[1], align_down(INT64_MAX, page_size()));
+	uint64_t length = begin < end ? align_up(end, page_size()) - begin : 0;
 
-	/* only whole pages are dropped; a length of 0 is all there is */
-	if (fd >= 0 && begin < end && begin < INT64_MAX)
-		posix_fadvise(fd, (off_t)begin,
-			      end > INT64_MAX - page ? 0 : (off_t)(align_up(end, page) - begin),
-			      POSIX_FADV_DONTNEED);
+	if (fd < 0 || length == 0)
+		return;
+	for (int attempt = 0; attempt < DROP_ATTEMPTS; attempt++) {
+		posix_fadvise(fd, (off_t)begin, (off_t)length, POSIX_FADV_DONTNEED);
+		if (!is_cached(fd, begin, length))
+			return;
+		poll(NULL, 0, DROP_INTERVAL);
+	}
 }
 
 /*
@@ -78,6 +117,8 @@ static int correct(const struct mount_identity *identity, const struct message *
 	fd = open_mount(identity, O_PATH);
 	if (fd < 0)
 		return fd;
+	if (wanted->value & CORRECT_CACHE)
+		drop_cache(identity, wanted->range);
 	if (wanted->value & CORRECT_ERROR)
 		take_error(identity);
 	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
@@ -85,8 +126,6 @@ static int correct(const struct mount_identity *identity, const struct message *
 		return -errno;
 	if (wanted->value & CORRECT_TIMES && utimensat(AT_FDCWD, path, wanted->times, 0) < 0)
 		return -errno;
-	if (wanted->value & CORRECT_CACHE)
-		drop_cache(identity, wanted->range);
 	return 0;
 }
 

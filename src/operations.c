@@ -293,7 +293,7 @@ static void reply_excess(fuse_req_t req, struct export_inode *inode, size_t writ
 	 * that at fsync() or close(). And the kernel believes that the disk has grown.
 	 */
 	if (cached) {
-		export_note_refusal(inode); /* before the answer, which a release may follow */
+		export_note_excess(inode); /* before the answer, which a release may follow */
 		fuse_reply_err(req, ENOSPC);
 	} else if (written == 0) {
 		fuse_reply_err(req, ENOSPC);
@@ -312,12 +312,15 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 	int r;
 
 	(void)ino;
-	r = export_write(inode, buffer, count, (uint64_t)guest_offset, &written);
+	if (cached)
+		r = export_write_back(inode, buffer, count, (uint64_t)guest_offset, &written);
+	else
+		r = export_write(inode, buffer, count, (uint64_t)guest_offset, &written);
 	/* only buffered writes are followed by an fsync of the kernel's */
 	if (r == 0 && sync)
 		r = imgfmt_flush(inode->image);
 	if (r < 0 && cached)
-		export_note_failure(inode, r, (uint64_t)guest_offset + count);
+		export_note_failure(inode, r);
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)

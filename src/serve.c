@@ -45,14 +45,9 @@ static void want(struct server *server, unsigned int corrections)
 		abort(); /* the main thread takes the events long before there are 2^64 */
 }
 
-static void want_size(void *userdata)
+static void want_settled(void *userdata)
 {
-	want(userdata, CORRECT_SIZE);
-}
-
-static void want_error(void *userdata)
-{
-	want(userdata, CORRECT_ERROR);
+	want(userdata, CORRECT_ERROR | CORRECT_SIZE);
 }
 
 static void want_dropped(void *userdata, uint64_t guest_offset, uint64_t end)
@@ -89,13 +84,15 @@ static void ask_for_corrections(struct server *server)
 	wanted = atomic_exchange(&server->wanted, 0);
 	/*
 	 * Not while somebody writes, who may be about to cause an error of his own: it would be
-	 * taken from him.
+	 * taken from him. When he is through this comes again.
 	 */
 	if (wanted & CORRECT_ERROR &&
 	    (inode->writers > 0 || !atomic_exchange(&inode->refused, false)))
 		wanted &= ~(unsigned int)CORRECT_ERROR;
+	if (wanted & CORRECT_SIZE && inode->usable && (inode->writers > 0 || !inode->oversized))
+		wanted &= ~(unsigned int)CORRECT_SIZE;
 	if (inode->cache != CACHE_WRITEBACK)
-		wanted &= CORRECT_ERROR;
+		wanted &= CORRECT_ERROR | CORRECT_CACHE;
 	if (!wanted && inode->usable)
 		return;
 	export_get_attributes(inode, &st);
@@ -239,8 +236,7 @@ static int start(struct server *server)
 
 	if (server->wanted_fd < 0)
 		return -errno;
-	inode->correct_size = want_size;
-	inode->take_error = want_error;
+	inode->settle = want_settled;
 	inode->drop_cache = want_dropped;
 	inode->userdata = server;
 	r = introduce(server);

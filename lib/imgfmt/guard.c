@@ -8,10 +8,15 @@
 #include <errno.h>
 #include <string.h>
 
+uint64_t imgfmt_guarded(const struct imgfmt_image *image)
+{
+	return image->detected && image->driver == imgfmt_find_driver("raw") ? IMGFMT_SAMPLE_SIZE :
+									       0;
+}
+
 pthread_mutex_t *guard_lock(struct imgfmt_image *image, uint64_t guest_offset)
 {
-	if (!image->detected || image->driver != imgfmt_find_driver("raw") ||
-	    guest_offset >= IMGFMT_SAMPLE_SIZE)
+	if (guest_offset >= imgfmt_guarded(image))
 		return NULL;
 	mutex_lock(&image->head);
 	return &image->head;

@@ -119,6 +119,9 @@ uint64_t imgfmt_size(const struct imgfmt_image *image);
 
 bool imgfmt_is_read_only(const struct imgfmt_image *image);
 
+/* How many bytes there are at the start of the disk that a write can be refused for with -EPERM. */
+uint64_t imgfmt_guarded(const struct imgfmt_image *image);
+
 /* Read @count bytes at @guest_offset; -EINVAL unless the range lies inside the disk. */
 int imgfmt_read(struct imgfmt_image *image, void *buffer, size_t count, uint64_t guest_offset);
 

@@ -38,6 +38,28 @@ cmp disk.raw wanted
 stop_export
 cmp disk.raw wanted
 
+# What another one has written, and the kernel sends with it, is none of its business.
+start_export disk.raw
+python3 - <<'END'
+import os
+honest, other = (os.open("disk.raw", os.O_RDWR) for _ in range(2))
+os.pwrite(honest, b"h" * (512 << 10), 4096)
+os.pwrite(other, b"QFI\xfb\0\0\0\3" + b"o" * 4088, 0)
+try:
+    os.fsync(other)
+    raise SystemExit("the write did not fail")
+except OSError:
+    pass
+os.close(honest)
+assert os.pread(other, 512 << 10, 4096) == b"h" * (512 << 10)
+END
+stop_export
+python3 - <<'END'
+disk, wanted = (open(name, "rb").read() for name in ("disk.raw", "wanted"))
+assert disk[:512] == wanted[:512]
+assert disk[4096:516 << 10] == b"h" * (512 << 10)
+END
+
 # What a full host has no room for; what was written before around it stays.
 mkdir small
 mount -t tmpfs -o size=16m small small
@@ -48,6 +70,27 @@ dd if=/dev/zero of=mountpoint bs=64k count=1 conv=notrunc,fsync status=none
 dd if=/dev/zero of=small/ballast bs=4k status=none 2>/dev/null || :
 see_old_again mountpoint $((64 << 20)) 0000000000000000 4141414141414141
 see_old_again mountpoint $(((128 << 20) + 7)) 0000 4242
+# Whoever syncs still looks at a page when the answer for it comes.
+python3 - <<'END'
+import os, time
+fd = os.open("mountpoint", os.O_RDWR)
+written = range(80 << 20, 96 << 20, 64 << 10)
+for offset in written:
+    os.pwrite(fd, b"N" * 4096, offset)
+    # Sometimes the one before is just being dropped, and sometimes that is over.
+    end = time.monotonic() + offset // 65536 % 16 / 1600
+    while time.monotonic() < end:
+        os.sched_yield()
+    try:
+        os.fsync(fd)
+        raise SystemExit("the write did not fail")
+    except OSError:
+        pass
+end = time.monotonic() + 60
+while shown := sum(os.pread(fd, 4, offset) == b"NNNN" for offset in written):
+    if time.monotonic() > end:
+        raise SystemExit(f"{shown} of {len(written)} are still shown")
+END
 rm small/ballast
 printf innocent | dd of=mountpoint bs=1 seek=$(((64 << 20) + 100)) conv=notrunc,fsync status=none
 expect_equal "what is there" \

@@ -29,7 +29,7 @@ def expect_enospc(*steps):
     raise AssertionError("no error")
 
 def expect_size(fd):
-    """The kernel's size is put right behind the writer's back, and nothing tells when."""
+    """The kernel's size is put right when nobody writes any more, and nothing tells when."""
     deadline = time.monotonic() + 60
     while os.fstat(fd).st_size != size:
         assert cache == "writeback" and time.monotonic() < deadline, os.fstat(fd).st_size
@@ -38,13 +38,15 @@ def expect_size(fd):
 fd = os.open(image, os.O_RDWR)
 if write == "outside":
     expect_enospc(lambda: os.pwrite(fd, b"x" * 4096, size), lambda: os.fsync(fd))
+    os.close(fd)
 elif write == "half":
     expect_enospc(lambda: os.pwrite(fd, b"y" * 8192, size - 4096),
                   lambda: os.pwrite(fd, b"y" * 4096, size), lambda: os.fsync(fd))
     assert os.pread(fd, 4096, size - 4096) == b"y" * 4096
+    os.close(fd)
 else:
     expect_enospc(lambda: os.pwrite(fd, b"z" * 4096, size + (1 << 20)), lambda: os.close(fd))
-    fd = os.open(image, os.O_RDONLY)
+fd = os.open(image, os.O_RDONLY)
 expect_size(fd)
 assert os.pread(fd, 8192, size - 4096) == os.pread(fd, 4096, size - 4096)
 os.close(fd)
