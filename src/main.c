@@ -12,6 +12,7 @@
 #include "pidfile.h"
 #include "place.h"
 #include "revert.h"
+#include "signals.h"
 #include "supervisor.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static int run_export(const struct options *options, struct place *place, struct
 			return 1;
 		}
 	}
-	supervisor_block_signals(&signals);
+	signals_take(&signals);
 	if (options->daemonize) {
 		background_fd = background_fork(&signals);
 		if (background_fd < 0) {
@@ -68,7 +69,7 @@ static int run_export(const struct options *options, struct place *place, struct
 			return 1;
 		}
 	}
-	return supervise(options, place, pidfile, background_fd);
+	return supervise(options, place, pidfile, &signals, background_fd);
 }
 
 static int export_verb(const struct options *options)

@@ -269,7 +269,8 @@ int serve(struct session *session, int channel, const char *description, bool sa
 	ask_for_corrections(&server);
 	wait_for_end(&server);
 
-	stopped = session->stopped;
+	/* told to stop when all was over, it has cut nothing short */
+	stopped = session->stopped && session_is_mounted(session);
 	r = session_disconnect(session);
 	session_finish(session);
 	if (stopped) {

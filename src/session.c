@@ -13,6 +13,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -238,6 +239,13 @@ void session_stop(struct session *session)
 	session->stopped = true;
 	session->inode->stopped = true;
 	workers_stop(session->workers);
+}
+
+bool session_is_mounted(const struct session *session)
+{
+	struct pollfd device = { .fd = fuse_session_fd(session->fuse) };
+
+	return poll(&device, 1, 0) <= 0 || !(device.revents & POLLERR);
 }
 
 /* Remove a mount that nobody ever served, and so must not be asked anything. */

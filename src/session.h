@@ -60,6 +60,12 @@ void session_end_claim(struct session *session);
 void session_stop(struct session *session);
 
 /*
+ * Is the mount still there, and could so lose something by the threads ending? Not once
+ * session_disconnect() was called.
+ */
+bool session_is_mounted(const struct session *session);
+
+/*
  * Wait for the threads, once session->ended_fd is readable or none were started, and close the
  * kernel's end, which wakes whoever waits for an answer. A mount that was never served is removed;
  * one that is still there after the threads were stopped is dead then. Returns why they ended.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the supervisor knows; private to supervisor.c, understudy.c and aftermath.c.
+ * What the supervisor knows; private to supervisor.c, shutdown.c, understudy.c and
+ * aftermath.c.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "place.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What was done to end the export; a signal takes the next step. */
@@ -63,6 +65,26 @@ int understudy_start(struct supervisor *supervisor);
  * that relies on us. A server that nobody has been introduced to yet unmounts, and ends.
  */
 void understudy_introduce(struct supervisor *supervisor);
+
+/* Ask for the end, as a signal does; nothing where that was asked for already. */
+void shutdown_begin(struct supervisor *supervisor);
+
+/* The same for a reason that makes the export a failure, and was logged. */
+void shutdown_fail(struct supervisor *supervisor);
+
+/* End the server though the mount is there, or let it end if it has not got that far. */
+void shutdown_stop_server(struct supervisor *supervisor);
+
+/* What else makes the export end, or end sooner. None of them waits. */
+void shutdown_handle_signal(struct supervisor *supervisor);
+void shutdown_handle_unmounted(struct supervisor *supervisor, const struct message *message);
+void shutdown_handle_synced(struct supervisor *supervisor);
+
+/* What was to happen by now has not. */
+void shutdown_handle_deadline(struct supervisor *supervisor);
+
+/* How long that is from now, in ms, for poll(). */
+int shutdown_time_left(const struct supervisor *supervisor);
 
 /* Learn which mount is ours. Returns 0 or -errno. */
 int supervisor_find_mount(struct supervisor *supervisor);

@@ -11,10 +11,10 @@
 #include "helper.h"
 #include "inherited.h"
 #include "log.h"
-#include "notify.h"
 #include "mountinfo.h"
 #include "outcome.h"
 #include "server.h"
+#include "signals.h"
 #include "supervision.h"
 
 #include <errno.h>
@@ -24,107 +24,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
-
-/* How long after an unmount the end of the server may take before it is worth a word, in ms. */
-#define LINGER_TIMEOUT 2000
-
-/* How long a sync may take before the server is stopped without it, in ms. */
-#define SYNC_TIMEOUT 60000
 
 /* How many helpers may die before we do without. */
 #define HELPERS_MAX 4
 
-static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-static void end_signal_set(sigset_t *ret)
-{
-	sigemptyset(ret);
-	for (size_t i = 0; i < sizeof(end_signals) / sizeof(end_signals[0]); i++)
-		sigaddset(ret, end_signals[i]);
-}
-
-void supervisor_block_signals(sigset_t *ret)
-{
-	end_signal_set(ret);
-	sigprocmask(SIG_BLOCK, ret, NULL);
-	for (size_t i = 0; i < sizeof(end_signals) / sizeof(end_signals[0]); i++)
-		signal(end_signals[i], SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-}
-
-/* ---- asking for the end ---- */
-
-static int64_t now_in_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void set_deadline(struct supervisor *supervisor, int timeout)
-{
-	supervisor->deadline = now_in_ms() + timeout;
-}
-
-/* End the server though the mount is there, or let it end if it has not got that far. */
-static void stop_server(struct supervisor *supervisor)
-{
-	if (supervisor->mount.source)
-		channel_tell(supervisor->server_fd, MESSAGE_STOP, 0);
-	else
-		supervisor_kill_server(supervisor, SIGTERM);
-}
-
-/* Ask for the end, or once more for what has not come: each step is harsher than the one before. */
-static void escalate(struct supervisor *supervisor)
-{
-	if (supervisor->step < STEP_KILL)
-		supervisor->step++;
-	if (supervisor->step == STEP_UNMOUNT)
-		notify("STOPPING=1\n");
-	if (supervisor->step == STEP_KILL) {
-		supervisor_kill_server(supervisor, SIGKILL);
-	} else if (supervisor->step == STEP_STOP || !supervisor->helper) {
-		stop_server(supervisor);
-	} else if (supervisor->step == STEP_SYNC) {
-		channel_tell(supervisor->helper_fd, MESSAGE_SYNC, 0);
-		set_deadline(supervisor, SYNC_TIMEOUT);
-	} else {
-		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
-	}
-}
-
-static void revert(struct supervisor *supervisor)
-{
-	if (supervisor->step == STEP_SERVE)
-		escalate(supervisor);
-}
-
-/* End for a reason that was logged. */
-static void fail(struct supervisor *supervisor)
-{
-	supervisor->failed = true;
-	revert(supervisor);
-}
-
-static void handle_signal(struct supervisor *supervisor)
-{
-	struct signalfd_siginfo info;
-
-	if (read(supervisor->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	log_verbose("%s: got SIG%s", supervisor->options->image, sigabbrev_np((int)info.ssi_signo));
-	escalate(supervisor);
-}
+/* ---- the caller ---- */
 
 /* The caller has said something, which is of no interest, or is gone. */
 static void handle_caller(struct supervisor *supervisor)
@@ -137,7 +46,7 @@ static void handle_caller(struct supervisor *supervisor)
 	close(supervisor->watch_fd);
 	supervisor->watch_fd = -1;
 	log_verbose("%s: the caller is gone", supervisor->options->image);
-	revert(supervisor);
+	shutdown_begin(supervisor);
 }
 
 /* ---- the helper ---- */
@@ -158,7 +67,7 @@ static void handle_dead_helper(struct supervisor *supervisor)
 		log_error("%s: cannot go on without a helper: %s", supervisor->options->image,
 			  strerror(-r));
 		supervisor->failed = true;
-		stop_server(supervisor);
+		shutdown_stop_server(supervisor);
 	}
 }
 
@@ -181,31 +90,8 @@ static void handle_corrected(struct supervisor *supervisor, const struct message
 	if (message->value < 0 && !supervisor->usable && supervisor->step == STEP_SERVE) {
 		log_error("%s: cannot set the size of the export: %s",
 			  supervisor->place->mountpoint, strerror(-message->value));
-		fail(supervisor);
+		shutdown_fail(supervisor);
 	}
-}
-
-static void handle_unmounted(struct supervisor *supervisor, const struct message *message)
-{
-	if (message->value < 0 && message->value != -EBUSY) {
-		/* nothing is lost yet: whoever asks again asks for the same */
-		if (supervisor->step < STEP_STOP)
-			supervisor->step = STEP_SERVE;
-		supervisor->deadline = 0;
-		log_error("%s: cannot unmount: %s; still serving it (a signal tries it again)",
-			  supervisor->place->mountpoint, message->text);
-		if (!supervisor->usable)
-			stop_server(supervisor);
-		return;
-	}
-	supervisor->reverted = true;
-	if (supervisor->step == STEP_UNMOUNT && (message->value == 0 || !supervisor->usable))
-		set_deadline(supervisor, LINGER_TIMEOUT);
-	if (message->value == -EBUSY)
-		log_warning(
-			"%s: the export is in use; detached it from %s, and serving it until the "
-			"last user closes it (a second signal ends it at once)",
-			supervisor->options->image, supervisor->place->mountpoint);
 }
 
 static void handle_helper(struct supervisor *supervisor)
@@ -219,9 +105,9 @@ static void handle_helper(struct supervisor *supervisor)
 	else if (message.type == MESSAGE_CORRECTED)
 		handle_corrected(supervisor, &message);
 	else if (message.type == MESSAGE_UNMOUNTED)
-		handle_unmounted(supervisor, &message);
-	else if (message.type == MESSAGE_SYNCED && supervisor->step == STEP_SYNC)
-		escalate(supervisor);
+		shutdown_handle_unmounted(supervisor, &message);
+	else if (message.type == MESSAGE_SYNCED)
+		shutdown_handle_synced(supervisor);
 }
 
 /* ---- the server ---- */
@@ -297,7 +183,7 @@ static bool handle_server(struct supervisor *supervisor)
 		   supervisor->step == STEP_SERVE) {
 		supervisor->usable = true;
 		if (announce(&supervisor->announcement, log_printable(message.text)) < 0)
-			fail(supervisor);
+			shutdown_fail(supervisor);
 	} else if (message.type == MESSAGE_ENDED) {
 		supervisor->ended = true;
 		supervisor->result = message.value;
@@ -309,28 +195,6 @@ static bool handle_server(struct supervisor *supervisor)
 
 /* ---- the loop ---- */
 
-/* What was to happen by now has not. */
-static void handle_deadline(struct supervisor *supervisor)
-{
-	supervisor->deadline = 0;
-	if (supervisor->step == STEP_SYNC)
-		escalate(supervisor);
-	else if (!supervisor->usable) /* whoever uses it nevertheless must not keep us */
-		stop_server(supervisor);
-	else
-		log_warning("%s: unmounted, but still mounted or in use elsewhere; serving it "
-			    "until that ends (a second signal ends it at once)",
-			    supervisor->options->image);
-}
-
-/* For poll(). */
-static int time_left(const struct supervisor *supervisor)
-{
-	int64_t left = supervisor->deadline - now_in_ms();
-
-	return supervisor->deadline == 0 ? -1 : left > 0 ? (int)left : 0;
-}
-
 static void wait_for_end(struct supervisor *supervisor)
 {
 	for (;;) {
@@ -341,18 +205,18 @@ static void wait_for_end(struct supervisor *supervisor)
 			{ .fd = supervisor->watch_fd, .events = POLLIN },
 		};
 
-		if (poll(sources, 4, time_left(supervisor)) < 0)
+		if (poll(sources, 4, shutdown_time_left(supervisor)) < 0)
 			continue; /* EINTR */
 		if (sources[0].revents && !handle_server(supervisor))
 			return;
 		if (sources[1].revents)
 			handle_helper(supervisor);
 		if (sources[2].revents)
-			handle_signal(supervisor);
+			shutdown_handle_signal(supervisor);
 		if (sources[3].revents)
 			handle_caller(supervisor);
-		if (time_left(supervisor) == 0)
-			handle_deadline(supervisor);
+		if (shutdown_time_left(supervisor) == 0)
+			shutdown_handle_deadline(supervisor);
 	}
 }
 
@@ -442,7 +306,7 @@ static int take_descriptor(const char *option, int fd)
 }
 
 int supervise(const struct options *options, const struct place *place, struct pidfile *pidfile,
-	      int background_fd)
+	      const sigset_t *signals, int background_fd)
 {
 	struct supervisor supervisor = {
 		.options = options,
@@ -457,7 +321,6 @@ int supervise(const struct options *options, const struct place *place, struct p
 	};
 	_cleanup_close_ int signal_fd = -1, outcome_fd = -1;
 	struct inherited inherited = { 0 };
-	sigset_t set;
 	int status;
 
 	if (options->ready_fd && take_descriptor("ready-fd", options->ready_fd) < 0)
@@ -470,8 +333,7 @@ int supervise(const struct options *options, const struct place *place, struct p
 	}
 	/* what the server starts, and leaves when it dies, is ours to end */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	end_signal_set(&set);
-	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	signal_fd = signals_open(signals);
 	outcome_fd = outcome_create();
 	if (signal_fd < 0 || outcome_fd < 0) {
 		log_error("cannot start: %s", strerror(errno));

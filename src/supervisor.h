@@ -20,16 +20,10 @@
 #include <signal.h>
 
 /*
- * Take the signals that end an export away from everybody else. Must be called before the first
- * process is created; it does not matter whether the caller's shell had them ignored. Sets *ret to
- * which they are.
- */
-void supervisor_block_signals(sigset_t *ret);
-
-/*
- * Run an export from its beginning to its end. @background_fd is for background_ready(), or -1.
+ * Run an export from its beginning to its end. @signals are those that end it, see signals.h;
+ * @background_fd is for background_ready(), or -1.
  * Returns the exit status, in the server's process, too: 0 where the image is final, or 1 after an
  * error was logged.
  */
 int supervise(const struct options *options, const struct place *place, struct pidfile *pidfile,
-	      int background_fd);
+	      const sigset_t *signals, int background_fd);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # A shell starts the background jobs of a script with SIGINT ignored; kill -INT works anyway.
-# So does every other signal that ends it, though it was ignored before.
+# So does SIGTERM, though it was ignored before. (SIGHUP is another matter, see nohup-keeps-an-export.)
 . "$(dirname "$0")/lib.sh"
 
 make_disk
@@ -17,8 +17,8 @@ timeout 100 bash script "$IMGFUSE" || fail "the script ended with $?: $(cat said
 expect_not_mounted disk.qcow2
 expect_equal "format" "$(format_of disk.qcow2)" qcow2
 
-for signal in INT TERM HUP; do
-	launch bash -c 'trap "" INT TERM HUP; exec "$@"' - "$IMGFUSE" disk.qcow2
+for signal in INT TERM; do
+	launch bash -c 'trap "" INT TERM; exec "$@"' - "$IMGFUSE" disk.qcow2
 	stop_export "$signal"
 	expect_not_mounted disk.qcow2
 done
