@@ -65,7 +65,8 @@ static int end_server(const struct supervisor *supervisor)
 		wait_for_end(supervisor->server_pidfd, -1);
 	if (!supervisor->mount.source)
 		kill(-supervisor->server, SIGKILL);
-	if (waitpid(supervisor->server, &status, 0) < 0)
+	/* an heir's server is not its child, and its number may be that of one who is */
+	if (supervisor->heirs > 0 || waitpid(supervisor->server, &status, 0) < 0)
 		status = -1;
 	if (!supervisor->mount.source)
 		end_mounting(supervisor);

@@ -9,16 +9,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What is as long as this is no process id, whatever follows it. */
+#define ID_MAX 32
+
+/* How often, and how far apart in ms, the lock of one who was killed is tried for. */
+#define LOCK_ATTEMPTS 100
+#define LOCK_INTERVAL 10
+
 /* Does the open file hold a process id, or nothing at all? */
 static bool is_replaceable(int fd)
 {
-	char text[32];
+	char text[ID_MAX];
 	ssize_t length = pread(fd, text, sizeof(text), 0);
 
 	if (length < 0 || length == sizeof(text))
@@ -27,6 +35,19 @@ static bool is_replaceable(int fd)
 		if (text[i] == '\0' || !strchr("0123456789 \n", text[i]))
 			return false;
 	return true;
+}
+
+/* Open what may be a pid file; what else it is, claim() finds. Returns -errno too. */
+static int open_path(const char *path, int flags, struct imgfmt_error *reterr)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags, 0644);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ELOOP)
+		return imgfmt_error_set(reterr, -errno,
+					"is a symbolic link, which is not followed");
+	return imgfmt_error_set(reterr, -errno, "cannot be written: %s", strerror(errno));
 }
 
 /* Check that the open file is one to write to, and lock it. */
@@ -61,12 +82,8 @@ int pidfile_init(struct pidfile *pidfile, const char *path, struct imgfmt_error 
 		pidfile->path = NULL;
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	}
-	fd = open(pidfile->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0)
-		return imgfmt_error_set(reterr, -errno, "cannot be written: %s", strerror(errno));
-	return claim(fd, reterr);
+	fd = open_path(pidfile->path, 0, reterr);
+	return fd == -ENOENT ? 0 : fd < 0 ? fd : claim(fd, reterr);
 }
 
 bool pidfile_is(const struct pidfile *pidfile, const char *path)
@@ -77,56 +94,94 @@ bool pidfile_is(const struct pidfile *pidfile, const char *path)
 	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
+/* Over all that is_replaceable() permits, so that it never says anything else. */
+static int write_pid(int fd)
+{
+	char text[ID_MAX];
+	int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	ssize_t n;
+
+	memset(text + length, '\n', sizeof(text) - (size_t)length);
+	n = pwrite(fd, text, sizeof(text), 0);
+	if (n != sizeof(text))
+		return n < 0 ? -errno : -ENOSPC;
+	return ftruncate(fd, length) < 0 ? -errno : 0;
+}
+
+/* Remove the file that is open as @fd, unless its name is another one's by now. */
+static void remove_file(const char *path, int fd)
+{
+	struct stat ours, there;
+
+	if (fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+	    ours.st_ino == there.st_ino)
+		unlink(path);
+}
+
 int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr)
 {
 	_cleanup_close_ int fd = -1;
-	char text[32];
-	int length, r;
+	int r;
 
 	if (!pidfile->path)
 		return 0;
-	fd = open(pidfile->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-		  0644);
+	fd = open_path(pidfile->path, O_CREAT, reterr);
 	if (fd < 0)
-		return imgfmt_error_set(reterr, -errno, "cannot be written: %s", strerror(errno));
+		return fd;
 	r = claim(fd, reterr);
 	if (r < 0)
 		return r;
-	length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
-		return imgfmt_error_set(reterr, -EIO, "cannot be written: %s", strerror(errno));
+	r = write_pid(fd);
+	if (r < 0) {
+		/* nobody's id is in it, so nobody would remove it */
+		remove_file(pidfile->path, fd);
+		return imgfmt_error_set(reterr, r, "cannot be written: %s", strerror(-r));
+	}
 	pidfile->fd = steal_fd(&fd);
 	return 0;
 }
 
 static bool names(int fd, pid_t pid)
 {
-	char text[32] = "";
+	char text[ID_MAX] = "";
 
 	return pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == pid;
 }
 
-void pidfile_take_over(struct pidfile *pidfile, pid_t dead)
+/*
+ * The dead one may still be about to let go of its lock. But whoever may read the file may also
+ * lock it, and hold that for ever.
+ */
+static void lock_if_possible(int fd)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	_cleanup_close_ int fd = -1;
 
-	if (!pidfile->path || pidfile->fd >= 0)
+	for (int i = 0; i < LOCK_ATTEMPTS && fcntl(fd, F_OFD_SETLK, &lock) < 0; i++)
+		poll(NULL, 0, LOCK_INTERVAL);
+}
+
+void pidfile_take_over(struct pidfile *pidfile, pid_t dead)
+{
+	struct imgfmt_error why;
+
+	if (!pidfile->path)
 		return;
-	fd = open(pidfile->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	/* wait: the dead one may still be about to let go of it */
-	if (fd >= 0 && names(fd, dead) && fcntl(fd, F_OFD_SETLKW, &lock) == 0 && names(fd, dead))
-		pidfile->fd = steal_fd(&fd);
+	if (pidfile->fd < 0) {
+		_cleanup_close_ int fd = open_path(pidfile->path, 0, &why);
+
+		if (fd >= 0 && names(fd, dead))
+			lock_if_possible(fd);
+		if (fd >= 0 && names(fd, dead))
+			pidfile->fd = steal_fd(&fd);
+	}
+	if (pidfile->fd >= 0)
+		write_pid(pidfile->fd);
 }
 
 void pidfile_finish(struct pidfile *pidfile)
 {
-	struct stat ours, there;
-
 	if (pidfile->fd >= 0) {
-		if (fstat(pidfile->fd, &ours) == 0 && lstat(pidfile->path, &there) == 0 &&
-		    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
-			unlink(pidfile->path);
+		remove_file(pidfile->path, pidfile->fd);
 		close(pidfile->fd);
 	}
 	free(pidfile->path);

@@ -31,7 +31,10 @@ bool pidfile_is(const struct pidfile *pidfile, const char *path);
 /* Write our process id. Does nothing where there is no path. */
 int pidfile_write(struct pidfile *pidfile, struct imgfmt_error *reterr);
 
-/* Make the file that @dead, a process that was killed, has left ours, so that it is removed. */
+/*
+ * Make the file that @dead, a process that was killed, has left ours: it holds our process id, and
+ * is removed in the end. Waits for the lock a second at most, and does without it then.
+ */
 void pidfile_take_over(struct pidfile *pidfile, pid_t dead);
 
 /* Remove the file if it is still ours, and free what @pidfile holds. */

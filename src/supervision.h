@@ -45,6 +45,7 @@ struct supervisor {
 	int helper_fd;
 	unsigned int helpers; /* how many there have been */
 	bool correcting;      /* the helper works at a correction */
+	unsigned int heirs;   /* how often a helper has become the supervisor */
 
 	enum step step;
 	int64_t deadline; /* for what the step waits for, in ms of the clock; 0: none */
@@ -55,7 +56,8 @@ struct supervisor {
 
 /*
  * Start a helper, and have it unmount where the one before was to. Returns 0 or -errno.
- * Returns also in the helper, when that has become the supervisor.
+ * Returns also in the helper, when that has become the supervisor: with a helper of its own, or
+ * with none where the server has ended.
  */
 int understudy_start(struct supervisor *supervisor);
 

@@ -197,7 +197,7 @@ static bool handle_server(struct supervisor *supervisor)
 
 static void wait_for_end(struct supervisor *supervisor)
 {
-	for (;;) {
+	while (!supervisor->ended) {
 		struct pollfd sources[] = {
 			{ .fd = supervisor->server_fd, .events = POLLIN },
 			{ .fd = supervisor->helper_fd, .events = POLLIN },
