@@ -4,12 +4,15 @@
  */
 #include "log.h"
 
+#include "outward.h"
 #include "printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
+#include <unistd.h>
 
 static struct {
 	bool verbose;
@@ -25,7 +28,6 @@ void log_set_verbose(bool verbose)
 
 void log_to_syslog(void)
 {
-	openlog("imgfuse", LOG_PID, LOG_DAEMON);
 	settings.syslog = true;
 }
 
@@ -48,14 +50,36 @@ char *log_printable(char *text)
 	return text;
 }
 
+static void say_on_stderr(const char *text)
+{
+	char line[LOG_MESSAGE_MAX + 32];
+
+	snprintf(line, sizeof(line), "imgfuse: %s\n", text);
+	outward_write(STDERR_FILENO, line, strlen(line));
+}
+
+/* As syslog(3) does it, which waits for a service that hangs. */
+static void tell_syslog(int priority, const char *text)
+{
+	char line[LOG_MESSAGE_MAX + 64], date[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	strftime(date, sizeof(date), "%b %e %T", &tm);
+	snprintf(line, sizeof(line), "<%d>%s imgfuse[%d]: %s", LOG_DAEMON | priority, date,
+		 (int)getpid(), text);
+	outward_send("/dev/log", line);
+}
+
 void log_message(int priority, const char *text)
 {
 	if (settings.sink)
 		settings.sink(settings.userdata, priority, text);
 	else if (settings.syslog)
-		syslog(priority, "%s", text);
+		tell_syslog(priority, text);
 	else
-		fprintf(stderr, "imgfuse: %s\n", text);
+		say_on_stderr(text);
 }
 
 static void say(int priority, const char *prefix, const char *format, va_list arguments)

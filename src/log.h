@@ -3,6 +3,8 @@
  * What the daemon says: one line per message, to stderr while somebody is there to read it, to
  * syslog once the process runs in the background.
  *
+ * Who does not read it for a moment misses it, see outward.h.
+ *
  * Messages carry names and values from images, so what is not printable (printable.h) is replaced
  * before it reaches a terminal. May be called from any thread.
  */
