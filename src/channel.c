@@ -38,9 +38,9 @@ int channel_tell(int fd, enum message_type type, int value)
 	return transmit(fd, &message, 0);
 }
 
-void channel_try_send(int fd, const struct message *message)
+int channel_try_send(int fd, const struct message *message)
 {
-	transmit(fd, message, MSG_DONTWAIT);
+	return transmit(fd, message, MSG_DONTWAIT);
 }
 
 int channel_receive(int fd, struct message *ret)

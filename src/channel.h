@@ -61,8 +61,8 @@ int channel_send(int fd, const struct message *message);
 /* The same for a message that is only a type and a value. */
 int channel_tell(int fd, enum message_type type, int value);
 
-/* Like channel_send(), but where there is no room the message is dropped. */
-void channel_try_send(int fd, const struct message *message);
+/* Like channel_send(), but where there is no room that is -EAGAIN, and the message is dropped. */
+int channel_try_send(int fd, const struct message *message);
 
 /*
  * Wait for a message. Returns 1, 0 where the other end is closed, or -errno: -EPROTO for one that

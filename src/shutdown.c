@@ -36,8 +36,10 @@ static void set_deadline(struct supervisor *supervisor, int timeout)
 
 void shutdown_stop_server(struct supervisor *supervisor)
 {
+	const struct message stop = { .type = MESSAGE_STOP };
+
 	if (supervisor->mount.source)
-		channel_tell(supervisor->server_fd, MESSAGE_STOP, 0);
+		supervisor_tell_server(supervisor, &stop);
 	else
 		supervisor_kill_server(supervisor, SIGTERM);
 }

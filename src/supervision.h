@@ -91,6 +91,9 @@ int shutdown_time_left(const struct supervisor *supervisor);
 /* Learn which mount is ours. Returns 0 or -errno. */
 int supervisor_find_mount(struct supervisor *supervisor);
 
+/* Tell the server something. One that does not listen is killed: it must not keep us. */
+void supervisor_tell_server(const struct supervisor *supervisor, const struct message *message);
+
 /* Send the server a signal, which may have ended already. */
 void supervisor_kill_server(const struct supervisor *supervisor, int number);
 

@@ -86,7 +86,7 @@ static void handle_correct(struct supervisor *supervisor, const struct message *
 static void handle_corrected(struct supervisor *supervisor, const struct message *message)
 {
 	supervisor->correcting = false;
-	channel_send(supervisor->server_fd, message);
+	supervisor_tell_server(supervisor, message);
 	if (message->value < 0 && !supervisor->usable && supervisor->step == STEP_SERVE) {
 		log_error("%s: cannot set the size of the export: %s",
 			  supervisor->place->mountpoint, strerror(-message->value));
@@ -111,6 +111,15 @@ static void handle_helper(struct supervisor *supervisor)
 }
 
 /* ---- the server ---- */
+
+/* There is room for hundreds of messages. One in its senses, even if it is stopped, has a few. */
+void supervisor_tell_server(const struct supervisor *supervisor, const struct message *message)
+{
+	if (channel_try_send(supervisor->server_fd, message) != -EAGAIN)
+		return;
+	supervisor_kill_server(supervisor, SIGKILL);
+	log_error("%s: the server does not listen any more", supervisor->options->image);
+}
 
 int supervisor_find_mount(struct supervisor *supervisor)
 {
@@ -161,6 +170,7 @@ static void relay(struct supervisor *supervisor, struct message *message)
 /* Returns false where nothing more is to be heard from the server. */
 static bool handle_server(struct supervisor *supervisor)
 {
+	const struct message stop = { .type = MESSAGE_STOP };
 	struct message message;
 	int r;
 
@@ -175,7 +185,7 @@ static bool handle_server(struct supervisor *supervisor)
 	} else if (message.type == MESSAGE_MOUNTED && !supervisor->mount.source) {
 		if (adopt_mount(supervisor) < 0) {
 			supervisor->failed = true;
-			channel_tell(supervisor->server_fd, MESSAGE_STOP, 0);
+			supervisor_tell_server(supervisor, &stop);
 		}
 	} else if (message.type == MESSAGE_CORRECT) {
 		handle_correct(supervisor, &message);

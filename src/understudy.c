@@ -96,7 +96,7 @@ void understudy_introduce(struct supervisor *supervisor)
 		.helper = supervisor->helper,
 	};
 
-	channel_send(supervisor->server_fd, &message);
+	supervisor_tell_server(supervisor, &message);
 }
 
 int understudy_start(struct supervisor *supervisor)
