@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,15 +16,21 @@
 
 static pid_t passed_to;
 
+/* Somebody wants the command to end. */
+static volatile sig_atomic_t called_off;
+
 /*
- * What the kernel sends, because of ^C say, it sends to the child too. So does who sends it to the
- * whole group, and then the child gets two. Before the export is usable no harm is in that.
+ * What the kernel sends, because of ^C say, it sends to the child too, unless that has just left
+ * the terminal; and so does who sends it to the whole group. Then the child gets two, which count
+ * as one.
  */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (info->si_code != SI_KERNEL)
-		kill(passed_to, number);
+	if (!signals_count(number, info->si_code))
+		return;
+	called_off = 1;
+	kill(passed_to, number);
 }
 
 static void pass_signals_on(const sigset_t *signals, pid_t child)
@@ -37,8 +44,17 @@ static void pass_signals_on(const sigset_t *signals, pid_t child)
 	sigprocmask(SIG_UNBLOCK, signals, NULL);
 }
 
+/* Either a signal has been passed on, so that the export ends; or none will be any more. */
+static bool is_called_off(const sigset_t *signals)
+{
+	sigprocmask(SIG_BLOCK, signals, NULL);
+	if (called_off)
+		sigprocmask(SIG_UNBLOCK, signals, NULL);
+	return called_off;
+}
+
 /* What the parent does: the exit status of the command. */
-static int wait_for_child(pid_t child, int fd)
+static int wait_for_child(pid_t child, int fd, const sigset_t *signals)
 {
 	ssize_t count;
 	char byte;
@@ -47,7 +63,7 @@ static int wait_for_child(pid_t child, int fd)
 	do {
 		count = read(fd, &byte, 1);
 	} while (count < 0 && errno == EINTR);
-	if (count == 1)
+	if (count == 1 && !is_called_off(signals))
 		return 0;
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
@@ -75,7 +91,7 @@ int background_fork(const sigset_t *signals)
 	if (child > 0) {
 		close(pipes[1]);
 		pass_signals_on(signals, child);
-		_exit(wait_for_child(child, pipes[0]));
+		_exit(wait_for_child(child, pipes[0], signals));
 	}
 	close(pipes[0]);
 	return pipes[1];

@@ -11,8 +11,8 @@
 /*
  * Fork. Returns in the child only, with a descriptor for background_ready(), or -errno where
  * there is no child. The parent stays behind and ends with status 0 when the child is ready, with
- * 1 when the child ends before; the child says why on the stderr that both share. Of @signals,
- * which are blocked, the parent passes on to the child what somebody sends it.
+ * 1 when the child ends before; the child says why on the stderr that both share. @signals, which
+ * are blocked, the parent passes on to the child, and ends with 1 when that has ended.
  *
  * Must be called before there are threads, locks or files to inherit.
  */

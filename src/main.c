@@ -3,6 +3,7 @@
  * imgfuse: the verbs. An export is run by supervisor.c, in processes of which one is this.
  */
 #include "background.h"
+#include "caller.h"
 #include "cleanup.h"
 #include "disk.h"
 #include "imgfmt.h"
@@ -44,6 +45,8 @@ static int run_export(const struct options *options, struct place *place, struct
 	int background_fd = -1, r;
 	sigset_t signals;
 
+	if (caller_check(options) < 0)
+		return 1;
 	r = place_find(place, options, &why);
 	if (r < 0) {
 		log_error("%s", why.text);

@@ -6,6 +6,7 @@
 #include "supervisor.h"
 
 #include "announcement.h"
+#include "caller.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "helper.h"
@@ -18,13 +19,11 @@
 #include "supervision.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -35,18 +34,19 @@
 
 /* ---- the caller ---- */
 
-/* The caller has said something, which is of no interest, or is gone. */
+/* Whoever has the other end of --watch-fd is gone. */
 static void handle_caller(struct supervisor *supervisor)
 {
-	char nothing[512];
-	ssize_t n = read(supervisor->watch_fd, nothing, sizeof(nothing));
-
-	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-		return;
 	close(supervisor->watch_fd);
 	supervisor->watch_fd = -1;
-	log_verbose("%s: the caller is gone", supervisor->options->image);
-	shutdown_begin(supervisor);
+	if (supervisor->step == STEP_SERVE && !supervisor->usable) {
+		shutdown_fail(supervisor);
+		log_error("%s: --watch-fd was closed before the export was usable",
+			  supervisor->options->image);
+	} else {
+		shutdown_begin(supervisor);
+		log_verbose("%s: the caller is gone", supervisor->options->image);
+	}
 }
 
 /* ---- the helper ---- */
@@ -212,7 +212,7 @@ static void wait_for_end(struct supervisor *supervisor)
 			{ .fd = supervisor->server_fd, .events = POLLIN },
 			{ .fd = supervisor->helper_fd, .events = POLLIN },
 			{ .fd = supervisor->signal_fd, .events = POLLIN },
-			{ .fd = supervisor->watch_fd, .events = POLLIN },
+			{ .fd = supervisor->watch_fd, .events = CALLER_GONE },
 		};
 
 		if (poll(sources, 4, shutdown_time_left(supervisor)) < 0)
@@ -298,23 +298,6 @@ static int start_server(struct supervisor *supervisor, struct inherited *inherit
 	return r;
 }
 
-/* Check that @fd, which @option names, is something, and keep it from programs that we start. */
-static int take_descriptor(const char *option, int fd)
-{
-	struct stat st;
-
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fstat(fd, &st) < 0) {
-		log_error("--%s=%d: %s", option, fd, strerror(errno));
-		return -EBADF;
-	}
-	/* a file would be at its end at once */
-	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
-		log_error("--%s=%d: is neither a pipe nor a socket nor a terminal", option, fd);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 int supervise(const struct options *options, const struct place *place, struct pidfile *pidfile,
 	      const sigset_t *signals, int background_fd)
 {
@@ -333,10 +316,6 @@ int supervise(const struct options *options, const struct place *place, struct p
 	struct inherited inherited = { 0 };
 	int status;
 
-	if (options->ready_fd && take_descriptor("ready-fd", options->ready_fd) < 0)
-		return 1;
-	if (options->watch_fd && take_descriptor("watch-fd", options->watch_fd) < 0)
-		return 1;
 	if (options->daemonize && inherited_note(&inherited) < 0) {
 		log_error("cannot tell what is open: %s", strerror(errno));
 		return 1;

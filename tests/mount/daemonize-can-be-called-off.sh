@@ -24,3 +24,21 @@ for signal in TERM INT HUP; do
 	# This takes QEMU's locks for writing.
 	qemu-io -f qcow2 -c 'write 0 512' disk.qcow2 >/dev/null
 done
+
+# It comes when the export is usable, and the command is about to say so.
+"${gated[@]}" "$IMGFUSE" -d -p pidfile disk.qcow2 >"$log" 2>&1 </dev/null &
+command=$!
+processes+=("$command")
+exec 8<gate
+kill -STOP "$command"
+exec 8<&-
+until [ -s pidfile ]; do :; done
+server=$(cat pidfile)
+processes+=("$server")
+kill -TERM "$command"
+kill -CONT "$command"
+status=0
+wait "$command" || status=$?
+expect_equal "status after a late signal" "$status" 1
+expect_not_mounted disk.qcow2
+[ ! -e pidfile ] || fail "there is a pid file"
