@@ -21,7 +21,7 @@
 /* How long a sync may take before the server is stopped without it, in ms. */
 #define SYNC_TIMEOUT 60000
 
-static int64_t now_in_ms(void)
+int64_t now_in_ms(void)
 {
 	struct timespec now;
 

@@ -43,7 +43,8 @@ struct supervisor {
 	struct mount_identity mount; /* without a source: there is none yet */
 	pid_t helper;                /* or 0 */
 	int helper_fd;
-	unsigned int helpers; /* how many there have been */
+	unsigned int deaths;  /* of helpers, */
+	int64_t deaths_since; /* since then, in ms of the clock */
 	bool correcting;      /* the helper works at a correction */
 	unsigned int heirs;   /* how often a helper has become the supervisor */
 
@@ -84,6 +85,9 @@ void shutdown_handle_synced(struct supervisor *supervisor);
 
 /* What was to happen by now has not. */
 void shutdown_handle_deadline(struct supervisor *supervisor);
+
+/* What the clock says that deadlines go by. */
+int64_t now_in_ms(void);
 
 /* How long that is from now, in ms, for poll(). */
 int shutdown_time_left(const struct supervisor *supervisor);

@@ -29,8 +29,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* How many helpers may die before we do without. */
-#define HELPERS_MAX 4
+/* How many helpers may die, in how many ms, before we do without. */
+#define DEATHS_MAX      4
+#define DEATHS_INTERVAL 60000
 
 /* ---- the caller ---- */
 
@@ -51,24 +52,52 @@ static void handle_caller(struct supervisor *supervisor)
 
 /* ---- the helper ---- */
 
+/* Does something kill them that will not stop? */
+static bool too_many_deaths(struct supervisor *supervisor)
+{
+	int64_t now = now_in_ms();
+
+	if (now - supervisor->deaths_since > DEATHS_INTERVAL) {
+		supervisor->deaths_since = now;
+		supervisor->deaths = 0;
+	}
+	supervisor->deaths++;
+	return supervisor->deaths >= DEATHS_MAX;
+}
+
+static void say_how_it_died(const struct supervisor *supervisor, int status)
+{
+	if (WIFSIGNALED(status))
+		log_warning("%s: the helper was killed by SIG%s", supervisor->options->image,
+			    sigabbrev_np(WTERMSIG(status)));
+	else
+		log_warning("%s: the helper has ended with status %d", supervisor->options->image,
+			    WEXITSTATUS(status));
+}
+
 /* A helper that dies is replaced, and what it was to do is done again. */
 static void handle_dead_helper(struct supervisor *supervisor)
 {
-	int r = -ECHILD;
+	bool too_many = too_many_deaths(supervisor);
+	int status = 0, r = 0;
 
 	close(supervisor->helper_fd);
 	supervisor->helper_fd = -1;
-	waitpid(supervisor->helper, NULL, 0);
+	waitpid(supervisor->helper, &status, 0);
 	supervisor->helper = 0;
-	log_warning("%s: the helper was killed", supervisor->options->image);
-	if (supervisor->helpers < HELPERS_MAX)
+	if (!too_many)
 		r = understudy_start(supervisor);
-	if (r < 0) {
-		log_error("%s: cannot go on without a helper: %s", supervisor->options->image,
-			  strerror(-r));
+	if (too_many || r < 0) {
 		supervisor->failed = true;
 		shutdown_stop_server(supervisor);
 	}
+	say_how_it_died(supervisor, status);
+	if (too_many)
+		log_error("%s: the helper died %u times within a minute; ending the export",
+			  supervisor->options->image, supervisor->deaths);
+	else if (r < 0)
+		log_error("%s: cannot start another helper, ending the export: %s",
+			  supervisor->options->image, strerror(-r));
 }
 
 /*

@@ -129,7 +129,6 @@ int understudy_start(struct supervisor *supervisor)
 	}
 	supervisor->helper = pid;
 	supervisor->helper_fd = ends[0];
-	supervisor->helpers++;
 	supervisor->correcting = false;
 	if (supervisor->step >= STEP_UNMOUNT && !supervisor->reverted)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);

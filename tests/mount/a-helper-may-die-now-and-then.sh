@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A helper that is killed is replaced, however often that was done before; only where several die within
+# a minute the export ends, and says why.
+. "$(dirname "$0")/lib.sh"
+
+# The N-th was killed, and seen to be.
+kill_helper() # N
+{
+	local helper seen
+
+	until helper=$(helper_process); do :; done
+	kill -KILL "$helper"
+	seen=$(grep -m "$1" -c 'the helper was killed' \
+		< <(exec timeout 60 tail -n +1 -f "$log"))
+	expect_equal "the number of dead helpers seen" "$seen" "$1"
+}
+
+make_disk
+printf '\0' >skip
+launch env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
+	"LD_PRELOAD=${CLOCK_SKIP_LIBRARY:-}" "CLOCK_SKIP=$scratch/skip" "$IMGFUSE" disk.qcow2
+for number in 1 2 3 4; do
+	kill_helper $number
+	cmp disk.qcow2 plain.raw
+	printf '%b' "\\x0$((number * 2))" | dd of=skip conv=notrunc status=none # minutes
+done
+for number in 5 6 7 8; do kill_helper $number; done
+expect_server_exit 1
+expect_match "what it said" "$(cat "$log")" "killed by SIGKILL"
+expect_match "what it said" "$(cat "$log")" "the helper died 4 times within a minute"
+expect_not_mounted disk.qcow2
+expect_content disk.qcow2 plain.raw
+expect_clean_check disk.qcow2
