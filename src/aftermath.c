@@ -147,6 +147,7 @@ int supervisor_clean_up(struct supervisor *supervisor)
 	bool was_dead;
 
 	was_dead = remove_mount(supervisor);
+	shutdown_notify(supervisor);
 	r = judge(supervisor, status, was_dead);
 	outcome_write(supervisor->outcome_fd, r, supervisor->complaint);
 	pidfile_finish(supervisor->announcement.pidfile);

@@ -55,6 +55,13 @@ static void sync_or_wait(struct supervisor *supervisor)
 	set_deadline(supervisor, SYNC_TIMEOUT);
 }
 
+void shutdown_notify(struct supervisor *supervisor)
+{
+	if (!supervisor->stopping)
+		notify("STOPPING=1\n");
+	supervisor->stopping = true;
+}
+
 /* Ask for the end, or once more for what has not come. */
 static void escalate(struct supervisor *supervisor)
 {
@@ -68,8 +75,7 @@ static void escalate(struct supervisor *supervisor)
 		sync_or_wait(supervisor);
 	else
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
-	if (supervisor->step == STEP_UNMOUNT)
-		notify("STOPPING=1\n");
+	shutdown_notify(supervisor);
 }
 
 void shutdown_begin(struct supervisor *supervisor)

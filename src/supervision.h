@@ -51,6 +51,7 @@ struct supervisor {
 	enum step step;
 	int64_t deadline; /* for what the step waits for, in ms of the clock; 0: none */
 	bool usable;
+	bool stopping; /* the service manager knows that it ends */
 	bool reverted; /* the unmount was done */
 	bool failed;   /* for a reason of ours, which was logged */
 };
@@ -77,6 +78,9 @@ void shutdown_fail(struct supervisor *supervisor);
 
 /* End the server though the mount is there, or let it end if it has not got that far. */
 void shutdown_stop_server(struct supervisor *supervisor);
+
+/* Tell the service manager that the export ends, once. */
+void shutdown_notify(struct supervisor *supervisor);
 
 /* What else makes the export end, or end sooner. None of them waits. */
 void shutdown_handle_signal(struct supervisor *supervisor);

@@ -23,12 +23,13 @@
 /* How often the place of a supervisor is taken: what kills them all is no accident. */
 #define HEIRS_MAX 4
 
-static void notify_of_heir(void)
+static void notify_of_heir(struct supervisor *supervisor)
 {
 	char state[64];
 
 	snprintf(state, sizeof(state), "MAINPID=%d\nSTOPPING=1\n", (int)getpid());
 	notify(state);
+	supervisor->stopping = true;
 }
 
 /* The supervisor whose helper we were is gone: be it, and end the export. */
@@ -51,7 +52,7 @@ static void take_over(struct supervisor *supervisor, pid_t dead)
 		snprintf(supervisor->complaint, sizeof(supervisor->complaint), "%s", outcome.text);
 	}
 	pidfile_take_over(supervisor->announcement.pidfile, dead);
-	notify_of_heir();
+	notify_of_heir(supervisor);
 	log_warning("%s: the supervisor was killed; ending the export", supervisor->options->image);
 }
 

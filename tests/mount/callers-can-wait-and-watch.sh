@@ -3,7 +3,8 @@
 #
 # --ready-fd gets one byte when the export is usable, and is closed without one where it never is;
 # --watch-fd ends the export when the caller is gone, however he went; a service manager is told
-# READY=1 and STOPPING=1 through NOTIFY_SOCKET. In the foreground and in the background.
+# READY=1, and STOPPING=1 whoever ends it, through NOTIFY_SOCKET. In the foreground and in the
+# background.
 . "$(dirname "$0")/lib.sh"
 
 make_disk
@@ -119,9 +120,13 @@ for background in (False, True):
         pid = started_pid(background)
         assert "READY=1" in lines and f"MAINPID={pid or process.pid}" in lines, lines
         assert is_mounted()
-        os.kill(pid or process.pid, signal.SIGTERM)
+        if name.startswith(b"\0"):
+            os.kill(pid or process.pid, signal.SIGTERM)
+        else:
+            subprocess.run(["fusermount3", "-u", target], check=True)
         assert "STOPPING=1" in manager.recv(1000).decode().split("\n")
         wait_for_end(process, pid)
+        assert not select.select([manager], [], [], 0)[0], "it is told more"
         manager.close()
         if not name.startswith(b"\0"):
             os.unlink(name)
