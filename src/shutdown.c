@@ -67,6 +67,8 @@ static void escalate(struct supervisor *supervisor)
 {
 	if (supervisor->step < STEP_KILL)
 		supervisor->step++;
+	/* what was to happen by then is waited for no more */
+	supervisor->deadline = 0;
 	if (supervisor->step == STEP_KILL)
 		supervisor_kill_server(supervisor, SIGKILL);
 	else if (supervisor->step == STEP_STOP || !supervisor->helper)

@@ -14,6 +14,8 @@ signal_times() # COUNT
 	for ((number = 1; number <= $1; number++)); do
 		kill -TERM "$server" 2>/dev/null || break
 		[ "$number" -eq "$1" ] || wait_for_count "$number"
+		# What comes before the first is answered would be one with it; a helper answers.
+		[ $who = helper ] || [ "$number" -gt 1 ] || wait_for_log 'still mounted or in use'
 	done
 }
 
