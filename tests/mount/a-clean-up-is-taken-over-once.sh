@@ -8,10 +8,11 @@ requires_root # else it is not us who unmount
 
 # Who is about to unmount waits.
 mkfifo gate
-export UNMOUNT_GATE=$scratch/gate
 make_disk
 for killed in supervisor both; do
-	launch "${gated[@]}" env -u MOUNT_GATE "$IMGFUSE" --pidfile "$PWD/pidfile" disk.qcow2
+	launch env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
+		"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "UNMOUNT_GATE=$scratch/gate" \
+		"$IMGFUSE" --pidfile "$PWD/pidfile" disk.qcow2
 	heir=$(helper_process)
 	processes+=("$heir")
 	kill -KILL "$(serving_process)"
@@ -29,7 +30,7 @@ for killed in supervisor both; do
 		expect_not_mounted disk.qcow2
 		[ ! -e pidfile ] || fail "the pid file is still there"
 	else
-		env -u UNMOUNT_GATE "$IMGFUSE" -u disk.qcow2
+		"$IMGFUSE" -u disk.qcow2
 	fi
 done
 expect_content disk.qcow2 plain.raw
