@@ -17,9 +17,11 @@ for killed in supervisor both; do
 	processes+=("$heir")
 	kill -KILL "$(serving_process)"
 	exec 8<gate
+	# The gate is for the heir, from here on.
+	kill -STOP "$server"
+	exec 8<&-
 	kill -KILL "$server"
 	expect_server_exit 137
-	exec 8<&-
 	exec 8<gate
 	expect_equal "who cleans up" "$(cat pidfile)" "$heir"
 	expect_equal "the heir of the heir" "$(pgrep -P "$heir" || :)" ""
