@@ -21,12 +21,14 @@ try:
     raise SystemExit("fsync() worked")
 except OSError as error:
     assert error.errno == errno.ENOSPC, error
+os.pwrite(fd, b"news", 0)
+os.close(fd)
+fd = os.open("new/disk.qcow2", os.O_RDONLY)
 deadline = time.monotonic() + 60
 while os.fstat(fd).st_size != size:
     assert time.monotonic() < deadline, os.fstat(fd).st_size
     os.sched_yield()
 assert os.pread(fd, 8192, size) == b""
-os.pwrite(fd, b"news", 0)
 END
 exec 7<new/disk.qcow2
 kill -TERM "$server"

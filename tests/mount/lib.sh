@@ -391,6 +391,7 @@ stop_export()
 # The daemon says something that matches, sooner or later.
 wait_for_log()
 {
+	: >>"$log" # whoever writes to it may only just be starting
 	grep -qE -m 1 -- "$1" < <(exec timeout 60 tail -n +1 -f "$log" 2>/dev/null) ||
 		fail "the daemon never said '$1'"
 }
