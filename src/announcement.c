@@ -47,7 +47,7 @@ static int tell_caller(struct announcement *announcement, const char *descriptio
 		return r;
 	}
 	line = make_line(options, description);
-	r = line ? outward_write(STDOUT_FILENO, line, strlen(line)) : -ENOMEM;
+	r = line ? outward_write(STDOUT_FILENO, line, strlen(line), NULL) : -ENOMEM;
 	if (r < 0)
 		log_warning("%s: exported, but nobody could be told on the standard output: %s",
 			    options->image, strerror(-r));
@@ -70,7 +70,7 @@ int announce(struct announcement *announcement, const char *description)
 	if (r < 0)
 		return r;
 	if (options->ready_fd) {
-		r = outward_write(options->ready_fd, "\n", 1);
+		r = outward_write(options->ready_fd, "\n", 1, NULL);
 		if (r < 0)
 			log_warning("--ready-fd=%d: %s", options->ready_fd, strerror(-r));
 		close(options->ready_fd);

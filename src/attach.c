@@ -64,10 +64,13 @@ int attach(struct attachment *ret, int mountpoint_fd, const char *source, unsign
 	fs_fd = fsopen("fuse", FSOPEN_CLOEXEC);
 	if (fs_fd < 0 && (errno == EPERM || errno == ENOSYS))
 		return -errno;
+	if (fs_fd < 0)
+		return imgfmt_error_set(reterr, -errno, "cannot mount here: fuse: %s",
+					strerror(errno));
 	device_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	if (fs_fd < 0 || device_fd < 0)
-		return imgfmt_error_set(reterr, -errno, "cannot mount here: %s: %s",
-					fs_fd < 0 ? "fuse" : "/dev/fuse", strerror(errno));
+	if (device_fd < 0)
+		return imgfmt_error_set(reterr, -errno, "cannot mount here: /dev/fuse: %s",
+					strerror(errno));
 	r = make_file_system(fs_fd, device_fd, source, max_read, read_only, allow_other);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot mount here: %s", strerror(-r));

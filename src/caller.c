@@ -16,8 +16,8 @@
 /* Why the end of who has the other end of @fd would not be seen, or NULL. */
 static const char *blindness(int fd, const struct stat *st)
 {
-	socklen_t size = sizeof(int);
-	int type;
+	socklen_t type_size = sizeof(int), listens_size = sizeof(int);
+	int type, listens;
 
 	if (S_ISFIFO(st->st_mode))
 		return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR ?
@@ -25,9 +25,10 @@ static const char *blindness(int fd, const struct stat *st)
 			       NULL;
 	if (!S_ISSOCK(st->st_mode))
 		return isatty(fd) ? NULL : "is neither a pipe nor a socket nor a terminal";
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) < 0)
 		return strerror(errno);
-	return type == SOCK_STREAM || type == SOCK_SEQPACKET ?
+	return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && !listens ?
 		       NULL :
 		       "is a socket without a connection that could end";
 }

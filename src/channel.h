@@ -22,7 +22,7 @@ enum message_type {
 	MESSAGE_CORRECT, /* value: enum correction; size, times, range; helper: who is to do it */
 	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */
 	/* to the server */
-	MESSAGE_HELPER,    /* supervisor, helper: who they are */
+	MESSAGE_HELPER,    /* supervisor, helper: who they are; value: outcome_fd, see identity.h */
 	MESSAGE_CORRECTED, /* value: 0 or -errno; from the helper */
 	MESSAGE_STOP,      /* end though the mount is there */
 	/* to the helper */

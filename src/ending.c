@@ -19,12 +19,6 @@
 /* How often it is looked whether a process is stopped, in ms: nobody tells us. */
 #define LOOK_INTERVAL 1000
 
-static void fclose_pointee(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
 struct status {
 	char state;
 	uid_t user; /* the real one: who has started it */
@@ -33,7 +27,7 @@ struct status {
 /* What the kernel says of a process, though that may not be looked into. */
 static bool read_status(pid_t pid, struct status *ret)
 {
-	CLEANUP(fclose_pointee) FILE *file = NULL;
+	_cleanup_fclose_ FILE *file = NULL;
 	char line[256];
 	int found = 0;
 

@@ -192,12 +192,6 @@ void export_release(struct export_inode *inode, struct losses_handle *handle)
 		inode->settle(inode->userdata);
 }
 
-void export_note_excess(struct export_inode *inode)
-{
-	inode->oversized = true;
-	inode->refused = true;
-}
-
 void export_note_failure(struct export_inode *inode, int error)
 {
 	if (error == -EPERM)
@@ -304,13 +298,28 @@ int export_write(struct export_inode *inode, const void *buffer, size_t count,
 	return write_inside(inode, buffer, count, guest_offset, ret_count);
 }
 
+/*
+ * A write that the kernel had cached goes past the end, and is refused. Whoever wrote learns it
+ * from the kernel at fsync() or close(). But the kernel also keeps it for the fsync() of the next
+ * one who opens the file, who has nothing to do with it, and believes that the disk has grown:
+ * after the last release the helper becomes that next one, and puts the size right. Not before, as
+ * that drops what others have put there and not been told of yet.
+ */
+static void note_excess(struct export_inode *inode)
+{
+	inode->oversized = true;
+	inode->refused = true;
+}
+
 int export_write_back(struct export_inode *inode, const void *buffer, size_t count,
 		      uint64_t guest_offset, size_t *ret_count)
 {
-	uint64_t guarded = imgfmt_guarded(inode->image);
+	uint64_t guarded = imgfmt_guarded(inode->image), end;
 	size_t refused;
 	int r;
 
+	if (!add_u64(guest_offset, count, &end) || end > imgfmt_size(inode->image))
+		note_excess(inode);
 	r = export_write(inode, buffer, count, guest_offset, ret_count);
 	if (r != -EPERM || guest_offset >= guarded || count <= guarded - guest_offset)
 		return r;

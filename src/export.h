@@ -34,7 +34,7 @@ struct export_inode {
 	/*
 	 * The processes beside us; the helper puts the kernel's idea of size and times right, and
 	 * what he sets is answered with what is true and changes nothing. And ways to ask him, when
-	 * nobody has it open for writing any more, and at once: see export_note_excess() and
+	 * nobody has it open for writing any more, and at once: see export_write_back() and
 	 * export_forget(). Not NULL while there are requests.
 	 */
 	_Atomic pid_t supervisor, helper;
@@ -76,15 +76,6 @@ void export_get_attributes(struct export_inode *inode, struct stat *ret);
 int export_set_attributes(struct export_inode *inode, const struct stat *attributes, int to_set,
 			  bool has_handle, pid_t caller);
 
-/*
- * Note that a write which the kernel had cached went past the end, and was refused. Whoever wrote
- * learns it from the kernel at fsync() or close(). But the kernel also keeps it for the fsync() of
- * the next one who opens the file, who has nothing to do with it, and believes that the disk has
- * grown: after the last release the helper becomes that next one, and puts the size right. Not
- * before, as that drops what others have put there and not been told of yet.
- */
-void export_note_excess(struct export_inode *inode);
-
 /* Note that a write which the kernel had cached has failed with @error: it is refused, or lost. */
 void export_note_failure(struct export_inode *inode, int error);
 
@@ -116,7 +107,8 @@ int export_write(struct export_inode *inode, const void *buffer, size_t count,
 
 /*
  * Write what the kernel has cached, of several writers perhaps. So where only what one of them has
- * made of the first sector is refused, with -EPERM, the rest is written all the same.
+ * made of the first sector is refused, with -EPERM, the rest is written all the same. If it goes
+ * past the end, the kernel's size is put right when nobody writes any more.
  */
 int export_write_back(struct export_inode *inode, const void *buffer, size_t count,
 		      uint64_t guest_offset, size_t *ret_count);

@@ -38,7 +38,7 @@ struct gate {
 	const char *backing;   /* in place of its backing file, or NULL */
 	const char *data_file; /* in place of its data file, or NULL */
 	/* of the image, first, and of what was followed since; a chain is no longer than this */
-	struct gate_owner owners[66];
+	struct gate_owner owners[IMGFMT_MAX_DEPTH + 1];
 	unsigned int owner_count;
 };
 

@@ -6,6 +6,7 @@
 
 #include "log.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,10 +21,12 @@ static volatile sig_atomic_t current;
 /* Whoever waits for us is told by what we have ended: so the signal comes again. */
 static void say_and_die(int number)
 {
+	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
 	const char *text = words[current];
 
-	if (write(STDERR_FILENO, text, strlen(text)) >= 0)
-		write(STDERR_FILENO, "\n", 1);
+	/* nobody may be there to read it */
+	if (poll(&room, 1, 0) > 0)
+		write(STDERR_FILENO, text, strlen(text));
 	raise(number);
 }
 
@@ -40,8 +43,9 @@ void interruption_means(const char *path, const char *state)
 {
 	int next = !current;
 
-	snprintf(words[next], sizeof(words[next]), "imgfuse: %s: interrupted; %s", path, state);
+	snprintf(words[next], sizeof(words[next]) - 1, "imgfuse: %s: interrupted; %s", path, state);
 	log_printable(words[next]);
+	strcat(words[next], "\n");
 	current = next;
 	handle(say_and_die);
 }

@@ -52,15 +52,17 @@ char *log_printable(char *text)
 
 static void say_on_stderr(const char *text)
 {
+	static struct outward listener;
 	char line[LOG_MESSAGE_MAX + 32];
 
 	snprintf(line, sizeof(line), "imgfuse: %s\n", text);
-	outward_write(STDERR_FILENO, line, strlen(line));
+	outward_write(STDERR_FILENO, line, strlen(line), &listener);
 }
 
 /* As syslog(3) does it, which waits for a service that hangs. */
 static void tell_syslog(int priority, const char *text)
 {
+	static struct outward listener;
 	char line[LOG_MESSAGE_MAX + 64], date[32];
 	time_t now = time(NULL);
 	struct tm tm;
@@ -69,7 +71,7 @@ static void tell_syslog(int priority, const char *text)
 	strftime(date, sizeof(date), "%b %e %T", &tm);
 	snprintf(line, sizeof(line), "<%d>%s imgfuse[%d]: %s", LOG_DAEMON | priority, date,
 		 (int)getpid(), text);
-	outward_send("/dev/log", line);
+	outward_send("/dev/log", line, &listener);
 }
 
 void log_message(int priority, const char *text)

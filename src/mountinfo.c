@@ -108,12 +108,6 @@ static int copy_entry(const struct mount_entry *entry, struct mount_entry *ret)
 	return 0;
 }
 
-static void fclose_pointee(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
 /* What to look for: the members that are set. */
 struct wanted {
 	const char *target;              /* the last one there, */
@@ -188,7 +182,7 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 static int find(const struct wanted *wanted, struct mount_entry *ret)
 {
 	_cleanup_mount_entry_ struct mount_entry found = { 0 };
-	CLEANUP(fclose_pointee) FILE *file = fopen("/proc/self/mountinfo", "re");
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
 	size_t capacity = 0;
 	int r;

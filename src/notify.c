@@ -15,7 +15,7 @@ void notify(const char *state)
 
 	if (!name || (*name != '/' && *name != '@'))
 		return;
-	r = outward_send(name, state);
+	r = outward_send(name, state, NULL);
 	if (r < 0)
 		log_warning("cannot notify %s: %s", name, strerror(-r));
 }

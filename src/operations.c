@@ -74,7 +74,8 @@ static void log_once(struct export_inode *inode, enum activity activity, int r)
 /* Answer with an error, and log it where it is more than the caller's mistake. */
 static void reply_error(fuse_req_t req, enum activity activity, int r)
 {
-	if (r != -EROFS && r != -EOPNOTSUPP && r != -EINVAL && r != -EFBIG && r != -ENXIO)
+	if (r != -EROFS && r != -EOPNOTSUPP && r != -EINVAL && r != -EFBIG && r != -ENXIO &&
+	    r != -EAGAIN) /* which the helper is told */
 		log_once(export_of(req), activity, r);
 	fuse_reply_err(req, r == -EUCLEAN ? EIO : -r);
 }
@@ -286,14 +287,13 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t count, off_t guest_of
 }
 
 /* A write of @count bytes met the end of the disk after @written of them. */
-static void reply_excess(fuse_req_t req, struct export_inode *inode, size_t written, bool cached)
+static void reply_excess(fuse_req_t req, size_t written, bool cached)
 {
 	/*
 	 * What the kernel has cached is refused even where a part of it fitted: the writer sees
 	 * that at fsync() or close(). And the kernel believes that the disk has grown.
 	 */
 	if (cached) {
-		export_note_excess(inode); /* before the answer, which a release may follow */
 		fuse_reply_err(req, ENOSPC);
 	} else if (written == 0) {
 		fuse_reply_err(req, ENOSPC);
@@ -324,7 +324,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t 
 	if (r < 0)
 		reply_error(req, WRITING, r);
 	else if (written < count)
-		reply_excess(req, inode, written, cached);
+		reply_excess(req, written, cached);
 	else
 		fuse_reply_write(req, written);
 	if (cached && (r < 0 || written < count))

@@ -9,8 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,12 +18,15 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
-/* The last one to whom something was said did not listen. */
-static atomic_bool unheard;
-
-static int patience(void)
+static int patience(const struct outward *listener)
 {
-	return unheard ? 0 : OUTWARD_PATIENCE;
+	return listener && listener->unheard ? 0 : OUTWARD_PATIENCE;
+}
+
+static void note(struct outward *listener, int r)
+{
+	if (listener)
+		listener->unheard = r == -EAGAIN;
 }
 
 /* The same pipe or terminal, without blocking; or -1 where that cannot be had, or is not needed. */
@@ -38,22 +41,23 @@ static int open_again(int fd)
 	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* As write(2). A pipe has room for all that we say or for nothing, and a file always has. */
+/* As write(2). A pipe that is said to have room has it for so much, and a file always has. */
 static ssize_t write_some(int fd, const char *text, size_t length)
 {
+	length = length < PIPE_BUF ? length : PIPE_BUF;
 	ssize_t n = send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	return n >= 0 || errno != ENOTSOCK ? n : write(fd, text, length);
 }
 
-int outward_write(int fd, const char *text, size_t length)
+int outward_write(int fd, const char *text, size_t length, struct outward *listener)
 {
 	_cleanup_close_ int again = open_again(fd);
 	struct pollfd room = { .fd = again >= 0 ? again : fd, .events = POLLOUT };
 
 	while (length > 0) {
 		ssize_t n = -1;
-		int r = poll(&room, 1, patience());
+		int r = poll(&room, 1, patience(listener));
 
 		if (r == 0)
 			errno = EAGAIN;
@@ -61,7 +65,7 @@ int outward_write(int fd, const char *text, size_t length)
 			n = write_some(room.fd, text, length);
 		if (n < 0 && errno == EINTR)
 			continue;
-		unheard = n < 0 && errno == EAGAIN;
+		note(listener, n < 0 ? -errno : 0);
 		if (n < 0)
 			return -errno;
 		text += n;
@@ -71,10 +75,10 @@ int outward_write(int fd, const char *text, size_t length)
 }
 
 static int send_as(int type, const struct sockaddr_un *address, socklen_t size, const char *text,
-		   size_t length)
+		   size_t length, int patience)
 {
 	/* nothing at all would be for ever */
-	const struct timeval limit = { .tv_sec = patience() / 1000, .tv_usec = 1 };
+	const struct timeval limit = { .tv_sec = patience / 1000, .tv_usec = 1 };
 	_cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
@@ -84,7 +88,7 @@ static int send_as(int type, const struct sockaddr_un *address, socklen_t size, 
 	return 0;
 }
 
-int outward_send(const char *name, const char *text)
+int outward_send(const char *name, const char *text, struct outward *listener)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t name_length = strlen(name);
@@ -97,9 +101,10 @@ int outward_send(const char *name, const char *text)
 	/* the name of an abstract socket begins with a NUL, and ends where its length says */
 	if (*name == '@')
 		address.sun_path[0] = '\0';
-	r = send_as(SOCK_DGRAM, &address, size, text, strlen(text));
+	r = send_as(SOCK_DGRAM, &address, size, text, strlen(text), patience(listener));
 	if (r == -EPROTOTYPE)
-		r = send_as(SOCK_STREAM, &address, size, text, strlen(text) + 1);
-	unheard = r == -EAGAIN;
+		r = send_as(SOCK_STREAM, &address, size, text, strlen(text) + 1,
+			    patience(listener));
+	note(listener, r);
 	return r;
 }

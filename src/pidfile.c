@@ -102,8 +102,8 @@ static int write_pid(int fd)
 	ssize_t n;
 
 	memset(text + length, '\n', sizeof(text) - (size_t)length);
-	n = pwrite(fd, text, sizeof(text), 0);
-	if (n != sizeof(text))
+	n = pwrite(fd, text, sizeof(text) - 1, 0);
+	if (n != sizeof(text) - 1)
 		return n < 0 ? -errno : -ENOSPC;
 	return ftruncate(fd, length) < 0 ? -errno : 0;
 }

@@ -27,8 +27,8 @@
 /* The kernel takes no longer one from fsconfig(2). What is cut off is missed where it is shown. */
 #define SOURCE_MAX 255
 
-/* Far behind the bytes that QEMU's locks take. */
-#define CLAIM_BYTE 4096
+/* The mount point may be the image, which has other locks as well. */
+#define CLAIM_BYTE IMGFMT_LOCKS_END
 
 const char *place_image_of(const char *source)
 {

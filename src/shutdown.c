@@ -113,8 +113,8 @@ void shutdown_handle_unmounted(struct supervisor *supervisor, const struct messa
 		supervisor->deadline = 0;
 		if (!supervisor->usable)
 			shutdown_stop_server(supervisor);
-		log_error("%s: cannot unmount: %s; still serving it (a signal tries it again)",
-			  supervisor->place->mountpoint, message->text);
+		log_error("%s: cannot unmount: %s%s", supervisor->place->mountpoint, message->text,
+			  supervisor->usable ? "; still serving it (a signal tries it again)" : "");
 		return;
 	}
 	supervisor->reverted = true;
@@ -124,7 +124,7 @@ void shutdown_handle_unmounted(struct supervisor *supervisor, const struct messa
 	}
 	if (supervisor->step == STEP_UNMOUNT && (message->value == 0 || !supervisor->usable))
 		set_deadline(supervisor, LINGER_TIMEOUT);
-	if (message->value == -EBUSY)
+	if (message->value == -EBUSY && supervisor->usable)
 		log_warning(
 			"%s: the export is in use; detached it from %s, and serving it until the "
 			"last user closes it (a second signal ends it at once)",

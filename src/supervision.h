@@ -25,6 +25,9 @@ enum step {
 	STEP_KILL,
 };
 
+/* How many helpers may not die one soon after the other. */
+#define DEATHS_MAX 4
+
 struct supervisor {
 	const struct options *options;
 	const struct place *place;
@@ -43,10 +46,10 @@ struct supervisor {
 	struct mount_identity mount; /* without a source: there is none yet */
 	pid_t helper;                /* or 0 */
 	int helper_fd;
-	unsigned int deaths;  /* of helpers, */
-	int64_t deaths_since; /* since then, in ms of the clock */
-	bool correcting;      /* the helper works at a correction */
-	unsigned int heirs;   /* how often a helper has become the supervisor */
+	int64_t deaths[DEATHS_MAX -
+		       1];  /* when helpers died, in ms of the clock; the last one last */
+	bool correcting;    /* the helper works at a correction */
+	unsigned int heirs; /* how often a helper has become the supervisor */
 
 	enum step step;
 	int64_t deadline; /* for what the step waits for, in ms of the clock; 0: none */

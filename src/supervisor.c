@@ -29,8 +29,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* How many helpers may die, in how many ms, before we do without. */
-#define DEATHS_MAX      4
+/* In how many ms DEATHS_MAX helpers may not die. */
 #define DEATHS_INTERVAL 60000
 
 /* ---- the caller ---- */
@@ -55,14 +54,12 @@ static void handle_caller(struct supervisor *supervisor)
 /* Does something kill them that will not stop? */
 static bool too_many_deaths(struct supervisor *supervisor)
 {
-	int64_t now = now_in_ms();
+	int64_t now = now_in_ms(), *deaths = supervisor->deaths;
+	bool too_many = deaths[0] > 0 && now - deaths[0] <= DEATHS_INTERVAL;
 
-	if (now - supervisor->deaths_since > DEATHS_INTERVAL) {
-		supervisor->deaths_since = now;
-		supervisor->deaths = 0;
-	}
-	supervisor->deaths++;
-	return supervisor->deaths >= DEATHS_MAX;
+	memmove(deaths, deaths + 1, sizeof(supervisor->deaths) - sizeof(*deaths));
+	deaths[DEATHS_MAX - 2] = now;
+	return too_many;
 }
 
 static void say_how_it_died(const struct supervisor *supervisor, int status)
@@ -79,6 +76,7 @@ static void say_how_it_died(const struct supervisor *supervisor, int status)
 static void handle_dead_helper(struct supervisor *supervisor)
 {
 	bool too_many = too_many_deaths(supervisor);
+	unsigned int heirs = supervisor->heirs;
 	int status = 0, r = 0;
 
 	close(supervisor->helper_fd);
@@ -87,14 +85,17 @@ static void handle_dead_helper(struct supervisor *supervisor)
 	supervisor->helper = 0;
 	if (!too_many)
 		r = understudy_start(supervisor);
+	/* the helper that this has started may have come back as the supervisor */
+	if (supervisor->heirs > heirs)
+		return;
 	if (too_many || r < 0) {
 		supervisor->failed = true;
 		shutdown_stop_server(supervisor);
 	}
 	say_how_it_died(supervisor, status);
 	if (too_many)
-		log_error("%s: the helper died %u times within a minute; ending the export",
-			  supervisor->options->image, supervisor->deaths);
+		log_error("%s: the helper died %d times within a minute; ending the export",
+			  supervisor->options->image, DEATHS_MAX);
 	else if (r < 0)
 		log_error("%s: cannot start another helper, ending the export: %s",
 			  supervisor->options->image, strerror(-r));

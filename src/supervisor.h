@@ -6,7 +6,7 @@
  * it did. It parses no image and holds no descriptor of one, nor an end of the session.
  *
  * The first SIGINT, SIGTERM or SIGHUP unmounts, which loses nothing; a mount in use is detached and
- * served on until its last user is gone. The second one ends it at once.
+ * served on until its last user is gone. Another SIGINT or SIGTERM ends it, see shutdown.c.
  *
  * When the supervisor is killed, the helper becomes the supervisor and unmounts. When both are
  * killed, the server goes on until somebody unmounts; when all three are, a dead mount stays.

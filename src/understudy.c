@@ -46,6 +46,7 @@ static void take_over(struct supervisor *supervisor, pid_t dead)
 	supervisor->heirs++;
 	supervisor->usable = true;
 	supervisor->step = STEP_UNMOUNT;
+	supervisor->deadline = 0;
 	supervisor->ended = outcome_read(supervisor->outcome_fd, &outcome) == 0;
 	if (supervisor->ended) {
 		supervisor->result = outcome.result;
@@ -133,5 +134,7 @@ int understudy_start(struct supervisor *supervisor)
 	supervisor->correcting = false;
 	if (supervisor->step >= STEP_UNMOUNT && !supervisor->reverted)
 		channel_tell(supervisor->helper_fd, MESSAGE_UNMOUNT, 0);
+	else if (supervisor->step == STEP_SYNC)
+		channel_tell(supervisor->helper_fd, MESSAGE_SYNC, 0);
 	return 0;
 }

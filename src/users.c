@@ -30,12 +30,6 @@ static void add(struct description *list, const char *item)
 	list->text[list->length] = '\0';
 }
 
-static void fclose_pointee(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
 static void closedir_pointee(DIR **directory)
 {
 	if (*directory)
@@ -45,7 +39,7 @@ static void closedir_pointee(DIR **directory)
 /* Is the descriptor that the file in /proc describes on the mount? */
 static bool is_on_mount(const char *path, const struct mount_entry *entry)
 {
-	CLEANUP(fclose_pointee) FILE *file = fopen(path, "re");
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
 	unsigned long id;
 	char line[256];
 
@@ -75,7 +69,7 @@ static bool has_open(const char *pid, const struct mount_entry *entry)
 /* Has it mapped something on its file system? */
 static bool has_mapped(const char *pid, const struct mount_entry *entry)
 {
-	CLEANUP(fclose_pointee) FILE *file = NULL;
+	_cleanup_fclose_ FILE *file = NULL;
 	_cleanup_free_ char *line = NULL;
 	unsigned int major, minor;
 	size_t capacity = 0;
@@ -94,7 +88,7 @@ static bool has_mapped(const char *pid, const struct mount_entry *entry)
 /* The first line of a file, without its end. */
 static bool read_line(const char *path, char *line, size_t size)
 {
-	CLEANUP(fclose_pointee) FILE *file = fopen(path, "re");
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
 
 	if (!file || !fgets(line, (int)size, file))
 		return false;

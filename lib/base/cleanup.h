@@ -2,13 +2,14 @@
 /*
  * Release at the end of a scope, and handing over what must outlive it.
  *
- * _cleanup_free_ and _cleanup_close_ cover memory and descriptors; DEFINE_CLEANUP makes the
- * same for other types from their destroy function. steal_ptr() and steal_fd() empty the
- * variable, so that the scope no longer owns the value.
+ * _cleanup_free_, _cleanup_close_ and _cleanup_fclose_ cover memory, descriptors and streams;
+ * DEFINE_CLEANUP makes the same for other types from their destroy function. steal_ptr() and
+ * steal_fd() empty the variable, so that the scope no longer owns the value.
  */
 #pragma once
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,8 +29,15 @@ static inline void close_pointee(int *fd)
 	errno = saved;
 }
 
-#define _cleanup_free_  CLEANUP(free_pointee)
-#define _cleanup_close_ CLEANUP(close_pointee)
+static inline void fclose_pointee(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+#define _cleanup_free_   CLEANUP(free_pointee)
+#define _cleanup_close_  CLEANUP(close_pointee)
+#define _cleanup_fclose_ CLEANUP(fclose_pointee)
 
 /* Define void NAME(TYPE **), which calls DESTROY where the pointer is not NULL. */
 #define DEFINE_CLEANUP(type, name, destroy)     \

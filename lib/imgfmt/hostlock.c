@@ -22,7 +22,7 @@
 enum {
 	USED_BASE = 100,
 	UNSHARED_BASE = 200,
-	TURN = 4097, /* none of QEMU's */
+	TURN = IMGFMT_LOCKS_END - 1, /* none of QEMU's */
 };
 
 /* How often one asks whether it is one's turn, and how far apart, in ns. */
@@ -183,15 +183,10 @@ static int take_all(int fd, const struct permissions *want, struct imgfmt_error 
 	return r;
 }
 
-int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
+static int take_in_turn(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 {
-	bool held;
 	int r, ended;
 
-	r = test_lock(fd, USED_BASE, &held);
-	if (r < 0)
-		return imgfmt_error_set(reterr, has_no_locks(r) ? -ENOLCK : r,
-					"cannot be locked: %s", strerror(-r));
 	r = take_turn(fd, role, reterr);
 	if (r == 0)
 		r = take_all(fd, &role_permissions[role], reterr);
@@ -202,6 +197,20 @@ int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 				     strerror(-ended));
 	}
 	return r;
+}
+
+int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
+{
+	bool held;
+	int r;
+
+	r = test_lock(fd, USED_BASE, &held);
+	if (r < 0)
+		return imgfmt_error_set(reterr, has_no_locks(r) ? -ENOLCK : r,
+					"cannot be locked: %s", strerror(-r));
+	r = take_in_turn(fd, role, reterr);
+	/* there are locks: that one cannot be had is no reason to do without */
+	return r == -ENOLCK ? -EIO : r;
 }
 
 int imgfmt_is_being_written(int fd)

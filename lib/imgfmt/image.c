@@ -18,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many images may lie below one another. Each costs a descriptor and a step for every read. */
-#define MAX_DEPTH 64
-
 /* The images above the one being opened: to find loops, and to count. */
 struct ancestor {
 	const struct ancestor *above;
@@ -120,10 +117,10 @@ static int check_ancestors(struct hostfile *file, const struct ancestor *above, 
 			return imgfmt_error_set(
 				reterr, -EINVAL,
 				"%s: refers to itself through the files it is based on", path);
-		if (++depth > MAX_DEPTH)
+		if (++depth > IMGFMT_MAX_DEPTH)
 			return imgfmt_error_set(reterr, -EINVAL,
 						"%s: more than %d backing files below one another",
-						path, MAX_DEPTH);
+						path, IMGFMT_MAX_DEPTH);
 	}
 	return 0;
 }

@@ -89,6 +89,12 @@ struct imgfmt_open_options {
 };
 
 /*
+ * How many backing files an image may have, one below the other. Each costs a descriptor and a step
+ * for every read.
+ */
+#define IMGFMT_MAX_DEPTH 64
+
+/*
  * Open the image behind @fd, and its whole backing chain. Takes QEMU's image locks on every file
  * before it reads it (-EBUSY where another process has it). @fd must be open for reading, and for
  * writing too unless options->read_only; it becomes the library's, also when this fails.
@@ -105,6 +111,9 @@ int imgfmt_open(int fd, const struct imgfmt_open_options *options, struct imgfmt
  * then the image lacks something that was written to it.
  */
 int imgfmt_close(struct imgfmt_image *image);
+
+/* Locks of image files, QEMU's and the library's own, are on bytes before this one. */
+#define IMGFMT_LOCKS_END 4096
 
 /*
  * Does somebody else have the image in @fd open for writing, as QEMU's locks tell? Returns 1, 0, or

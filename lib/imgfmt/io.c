@@ -248,10 +248,15 @@ int imgfmt_write(struct imgfmt_image *image, const void *buffer, size_t count,
 /* ---- zeroing ---- */
 
 /*
- * How many pieces are zeroed at most before others get a turn: whoever wants to change the size,
- * and the space of what is freed. A piece is what one answer of the driver is for.
+ * What is done at most before others get a turn: whoever wants to change the size, and the space of
+ * what is freed. A piece, which is what one answer of the driver is for, counts for one, and for
+ * one more for each so many bytes: a driver may have to write them.
  */
-#define MAX_PIECES 1024
+#define MAX_PIECES  1024
+#define PIECE_BYTES (UINT64_C(256) << 10)
+
+/* No piece goes beyond a multiple of this, which is one of all cluster sizes. */
+#define PIECE_BORDER (MAX_PIECES * PIECE_BYTES)
 
 /*
  * How much of a range, from its start on, needs nothing done to it: it reads as zeroes and takes
@@ -294,22 +299,27 @@ static int zero_piece(struct imgfmt_image *image, uint64_t guest_offset, uint64_
 			   mode == IMGFMT_ZERO_DISCARD && !image->keep_space);
 }
 
-/* Zero a range piece by piece, at most so many; *ret says how far that came. */
+/* Zero a range piece by piece, as long as @budget lasts; *ret says how far that came. */
 static int zero_pieces(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
-		       enum imgfmt_zero_mode mode, uint64_t pieces, uint64_t *ret)
+		       enum imgfmt_zero_mode mode, uint64_t budget, uint64_t *ret)
 {
 	uint64_t done = 0;
 
-	while (done < length && pieces-- > 0) {
-		uint64_t piece;
+	while (done < length && budget > 0) {
+		uint64_t at = guest_offset + done, piece;
+		uint64_t border = min_u64(length - done, PIECE_BORDER - at % PIECE_BORDER);
+		uint64_t cost = 1;
 		int r;
 
-		r = skip_zeroes(image, guest_offset + done, length - done, mode, &piece);
-		if (r == 0 && piece == 0)
-			r = zero_piece(image, guest_offset + done, length - done, mode, &piece);
+		r = skip_zeroes(image, at, length - done, mode, &piece);
+		if (r == 0 && piece == 0) {
+			r = zero_piece(image, at, border, mode, &piece);
+			cost += piece / PIECE_BYTES;
+		}
 		if (r < 0)
 			return r;
 		done += piece;
+		budget -= min_u64(budget, cost);
 	}
 	*ret = done;
 	return 0;
@@ -324,7 +334,7 @@ int zero_range(struct imgfmt_image *image, uint64_t guest_offset, uint64_t lengt
 }
 
 static int zero_checked(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
-			enum imgfmt_zero_mode mode, uint64_t pieces, uint64_t *ret)
+			enum imgfmt_zero_mode mode, uint64_t budget, uint64_t *ret)
 {
 	SHARED(&image->use);
 	CLEANUP(mutex_unlock_pointee) pthread_mutex_t *guard = NULL;
@@ -339,7 +349,7 @@ static int zero_checked(struct imgfmt_image *image, uint64_t guest_offset, uint6
 	guard = guard_lock(image, guest_offset);
 	r = guard ? guard_check(image, NULL, length, guest_offset) : 0;
 	if (r == 0)
-		r = zero_pieces(image, guest_offset, length, mode, pieces, ret);
+		r = zero_pieces(image, guest_offset, length, mode, budget, ret);
 	grace_leave(&image->grace, epoch);
 	return r;
 }

@@ -21,3 +21,27 @@ kill -0 "$server" || fail "the export has ended, too"
 exec 7<&-
 expect_server_exit 0
 expect_content disk.qcow2 plain.raw
+
+# Also where nobody reads what it says.
+start_export disk.qcow2
+exec 7<disk.qcow2
+python3 - "$IMGFUSE" <<'END'
+import os, signal, subprocess, sys
+read_end, write_end = os.pipe()
+os.set_blocking(write_end, False)
+try:
+    while True:
+        os.write(write_end, bytes(4096))
+except BlockingIOError:
+    os.set_blocking(write_end, True)
+process = subprocess.Popen([sys.argv[1], "-u", "--lazy", "disk.qcow2"], stderr=write_end)
+while b"disk.qcow2 " in open("/proc/self/mountinfo", "rb").read():
+    os.sched_yield()
+process.terminate()
+try:
+    assert process.wait(60) == -signal.SIGTERM, process.returncode
+finally:
+    process.kill()
+END
+exec 7<&-
+expect_server_exit 0

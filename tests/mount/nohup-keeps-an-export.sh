@@ -15,6 +15,8 @@ stop_export TERM
 trap "" HUP
 start_daemon disk.qcow2
 trap 'exit 129' HUP
+ignored=$(sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$server/status")
+[ $((16#$ignored & 1)) -eq 1 ] || fail "it does not ignore SIGHUP: $ignored"
 kill -HUP "$server"
 exec 7<disk.qcow2
 exec 7<&-

@@ -35,6 +35,10 @@ both = os.open("fifo", os.O_RDWR)
 expect_refusal("watch-fd", both, "is both ends of a pipe, .*", [both])
 one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 expect_refusal("watch-fd", one.fileno(), "is a socket without a connection .*", [one.fileno()])
+with socket.socket() as listener:
+    listener.listen()
+    expect_refusal("watch-fd", listener.fileno(), "is a socket without a connection .*",
+                   [listener.fileno()])
 one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 other.close()
 expect_refusal("watch-fd", one.fileno(), "its other end is closed already", [one.fileno()])

@@ -7,17 +7,42 @@
 #include "hostfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 extern char **environ;
 
 static const char *path; /* of a file that has no name but this */
+
+/* The byte whose lock the kernel has no memory for; or 0. */
+static off_t lost_byte;
+
+int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	if (lost_byte && command == F_OFD_SETLK) {
+		const struct flock *lock = argument;
+
+		if (lock->l_start == lost_byte && lock->l_type != F_UNLCK) {
+			errno = ENOLCK;
+			return -1;
+		}
+	}
+	return (int)syscall(SYS_fcntl, fd, command, argument);
+}
 
 static int lock(struct hostfile **ret, enum hostfile_role role, struct imgfmt_error *reterr)
 {
@@ -91,6 +116,23 @@ static void test_being_written(void)
 	hostfile_destroy(user);
 	CHECK_EQUAL(imgfmt_is_being_written(fd), 0);
 	close(fd);
+}
+
+/* Where there are locks, one that cannot be had is not taken for "there are none". */
+static void test_lost(void)
+{
+	static const off_t bytes[] = { IMGFMT_LOCKS_END - 1, 101, 201 };
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct imgfmt_error error = { "" };
+		struct hostfile *file;
+
+		lost_byte = bytes[i];
+		CHECK_EQUAL(lock(&file, HOSTFILE_WRITER, &error), -EIO);
+		lost_byte = 0;
+		CHECK(strstr(error.text, "Failed to lock byte"));
+		hostfile_destroy(locked(HOSTFILE_WRITER));
+	}
 }
 
 /* An exclusive lock of a stranger on one of the bytes. */
@@ -311,6 +353,7 @@ int main(void)
 	path = name;
 	test_roles();
 	test_being_written();
+	test_lost();
 	test_stranger();
 	test_other_process();
 	test_race();

@@ -58,20 +58,22 @@ static void check_heard(int fd, const char *wanted)
 	CHECK(memcmp(buffer, wanted, strlen(wanted)) == 0);
 }
 
+static struct outward listener;
+
 /* Through @ends[1] to @ends[0]. */
 static void test_stream(const int ends[2])
 {
-	CHECK_EQUAL(outward_write(ends[1], "words", 5), 0);
+	CHECK_EQUAL(outward_write(ends[1], "words", 5, &listener), 0);
 	check_heard(ends[0], "words");
 	fill(ends[1]);
-	CHECK_EQUAL(outward_write(ends[1], "words", 5), -EAGAIN);
-	CHECK_EQUAL(outward_write(ends[1], "words", 5), -EAGAIN);
+	CHECK_EQUAL(outward_write(ends[1], "words", 5, &listener), -EAGAIN);
+	CHECK_EQUAL(outward_write(ends[1], "words", 5, &listener), -EAGAIN);
 	empty(ends[0]);
-	CHECK_EQUAL(outward_write(ends[1], "again", 5), 0);
+	CHECK_EQUAL(outward_write(ends[1], "again", 5, &listener), 0);
 	check_heard(ends[0], "again");
 	check_blocking(ends[1]);
 	close(ends[0]);
-	CHECK_EQUAL(outward_write(ends[1], "words", 5), -EPIPE);
+	CHECK_EQUAL(outward_write(ends[1], "words", 5, &listener), -EPIPE);
 	close(ends[1]);
 }
 
@@ -91,8 +93,8 @@ static void test_file(void)
 	char buffer[16];
 
 	CHECK(file);
-	CHECK_EQUAL(outward_write(fileno(file), "some ", 5), 0);
-	CHECK_EQUAL(outward_write(fileno(file), "words", 5), 0);
+	CHECK_EQUAL(outward_write(fileno(file), "some ", 5, &listener), 0);
+	CHECK_EQUAL(outward_write(fileno(file), "words", 5, &listener), 0);
 	CHECK_EQUAL(pread(fileno(file), buffer, sizeof(buffer), 0), 10);
 	CHECK(memcmp(buffer, "some words", 10) == 0);
 	fclose(file);
@@ -120,19 +122,19 @@ static void test_datagrams(void)
 
 	snprintf(name, sizeof(name), "@imgfuse-test-%d", (int)getpid());
 	fd = listen_at(SOCK_DGRAM, name);
-	CHECK_EQUAL(outward_send(name, "words"), 0);
+	CHECK_EQUAL(outward_send(name, "words", &listener), 0);
 	check_heard(fd, "words");
-	while ((r = outward_send(name, "x")) == 0)
+	while ((r = outward_send(name, "x", &listener)) == 0)
 		count++;
 	CHECK_EQUAL(r, -EAGAIN);
-	CHECK_EQUAL(outward_send(name, "x"), -EAGAIN);
+	CHECK_EQUAL(outward_send(name, "x", &listener), -EAGAIN);
 	for (; count > 0; count--)
 		check_heard(fd, "x");
-	CHECK_EQUAL(outward_send(name, "again"), 0);
+	CHECK_EQUAL(outward_send(name, "again", &listener), 0);
 	check_heard(fd, "again");
 	close(fd);
-	CHECK_EQUAL(outward_send(name, "words"), -ECONNREFUSED);
-	CHECK_EQUAL(outward_send("/no/such/socket", "words"), -ENOENT);
+	CHECK_EQUAL(outward_send(name, "words", &listener), -ECONNREFUSED);
+	CHECK_EQUAL(outward_send("/no/such/socket", "words", &listener), -ENOENT);
 }
 
 static void test_connection(void)
@@ -144,7 +146,7 @@ static void test_connection(void)
 	snprintf(name, sizeof(name), "%s/socket", directory);
 	fd = listen_at(SOCK_STREAM, name);
 	CHECK_EQUAL(listen(fd, 1), 0);
-	CHECK_EQUAL(outward_send(name, "words"), 0);
+	CHECK_EQUAL(outward_send(name, "words", &listener), 0);
 	peer = accept(fd, NULL, NULL);
 	CHECK(peer >= 0);
 	CHECK_EQUAL(read(peer, buffer, sizeof(buffer)), 6);
@@ -161,7 +163,7 @@ static void test_long_name(void)
 
 	memset(name, '/', sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	CHECK_EQUAL(outward_send(name, "words"), -ENAMETOOLONG);
+	CHECK_EQUAL(outward_send(name, "words", &listener), -ENAMETOOLONG);
 }
 
 int main(void)

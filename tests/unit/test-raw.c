@@ -199,6 +199,25 @@ static void test_guard(int fd)
 	CHECK(pread(fd, &byte, 1, 3) == 1 && byte == '\xfb');
 }
 
+/* What may mean writing gigabytes is done in pieces, of which none is partly in a cluster. */
+static void test_zero_in_pieces(int fd)
+{
+	const uint64_t size = UINT64_C(1) << 40;
+	struct imgfmt_image *image;
+	uint64_t done;
+
+	CHECK(ftruncate(fd, 0) == 0 && ftruncate(fd, (off_t)size) == 0);
+	image = open_image(fd, NULL, false);
+	for (uint64_t at = 12345; at < size; at += size / 8) {
+		CHECK_EQUAL(imgfmt_write(image, "x", 1, at), 0);
+		CHECK_EQUAL(imgfmt_zero_some(image, at, size - at, IMGFMT_ZERO_DISCARD, &done), 0);
+		CHECK(done > 0 && done <= UINT64_C(1) << 28);
+		CHECK_EQUAL((at + done) % (2 << 20), 0);
+	}
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	CHECK(ftruncate(fd, 0) == 0);
+}
+
 int main(void)
 {
 	int fd = test_disk_file();
@@ -211,5 +230,6 @@ int main(void)
 	test_read_only(fd);
 	test_empty(fd);
 	test_guard(fd);
+	test_zero_in_pieces(fd);
 	return 0;
 }
