@@ -189,6 +189,16 @@ def tables(sick):
 
 def refcounts(sick):
     sick.add("refcount-zero", with_data(Image()).refcount(5, 0))
+    sick.add("refcount-zero-of-shared",
+             with_data(Image()).l2(0, 5 * 4096).refcount(5, 0))
+    image = with_data(Image())
+    offset = image.compressed(1, deflate(image.content(1)))
+    sick.add("refcount-zero-of-compressed", image.refcount(offset // 4096, 0))
+    image, stream = with_data(Image()), deflate(Image().content(1))
+    first = image.new_cluster() // 4096
+    image.put_bytes(first * 4096 + 4080, stream)
+    image.compressed(1, stream, offset=first * 4096 + 4080)
+    sick.add("refcount-zero-of-compressed-end", image.refcount(first, 1).refcount(first + 1, 0))
     sick.add("refcount-two-of-copied", with_data(Image()).refcount(5, 2))
     sick.add("refcounts-all-zero", with_data(Image(refcount_order=0)).reftable(0, 0))
     sick.add("refcount-block-unaligned", with_data(Image()).reftable(0, 2 * 4096 + 512))

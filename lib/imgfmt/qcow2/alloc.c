@@ -22,7 +22,8 @@ static int skip_used(struct qcow2 *q, uint64_t *cluster)
 			return -EFBIG;
 		r = qcow2_ensure_block(q, *cluster);
 		if (r == 0)
-			r = qcow2_count_refcounts(q, *cluster, UINT64_MAX, REFCOUNT_USED, &used);
+			r = qcow2_count_refcounts(q, (struct run){ *cluster, UINT64_MAX }, 1,
+						  UINT64_MAX, &used);
 		if (r < 0)
 			return r;
 		if (used == 0)
@@ -37,13 +38,13 @@ static int count_free(struct qcow2 *q, uint64_t first, uint64_t most, uint64_t *
 	uint64_t count = 0;
 
 	while (count < most) {
+		struct run rest = { first + count, most - count };
 		uint64_t free;
 		int r;
 
-		r = qcow2_ensure_block(q, first + count);
+		r = qcow2_ensure_block(q, rest.first);
 		if (r == 0)
-			r = qcow2_count_refcounts(q, first + count, most - count, REFCOUNT_FREE,
-						  &free);
+			r = qcow2_count_refcounts(q, rest, 0, 0, &free);
 		if (r < 0 && count == 0)
 			return r;
 		if (r < 0 || free == 0)
@@ -88,30 +89,79 @@ int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fr
 
 void qcow2_take_back(struct qcow2 *q, struct run run)
 {
+	int r = qcow2_check_counted(q, run);
+
+	if (r == 0)
+		r = qcow2_lower_refcounts(q, run);
 	/* Where the host fails just now, a later flush may do it. */
-	if (qcow2_lower_refcounts(q, run) < 0)
+	if (r < 0 && r != -EUCLEAN)
 		qcow2_unlink(q, run);
+}
+
+int qcow2_check_counted(struct qcow2 *q, struct run run)
+{
+	while (run.count > 0) {
+		struct run part = run;
+		uint64_t counted, pending;
+		int r;
+
+		pending = tally_count(&q->pending, run.first, &part.count);
+		part.count = min_u64(part.count, run.count);
+		r = qcow2_count_refcounts(q, part, pending + 1, UINT64_MAX, &counted);
+		if (r < 0)
+			return r;
+		if (counted == 0)
+			return qcow2_corrupt(
+				q, "refcount of the cluster at 0x%" PRIx64 ", in use, is too low",
+				offset_of(&q->geometry, run.first));
+		run.first += counted;
+		run.count -= counted;
+	}
+	return 0;
 }
 
 void qcow2_unlink(struct qcow2 *q, struct run run)
 {
 	/* Without memory to remember it by, the run is leaked: qemu-img check finds it. */
-	(void)quarantine_add(&q->unlinked, run);
+	if (tally_reserve(&q->pending, run) < 0 || quarantine_add(&q->unlinked, run) < 0)
+		return;
+	tally_add(&q->pending, run);
 }
 
-void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset)
+/*
+ * The host clusters that an entry leads to, or @clusters entries that say the same. Compressed data
+ * counts once in every one that it has a sector of.
+ */
+static struct run host_clusters(const struct qcow2 *q, const struct l2_entry *entry,
+				uint64_t clusters)
+{
+	uint64_t first = cluster_of(&q->geometry, entry->host_offset);
+	uint64_t last = entry->host_offset + entry->compressed_length - 1;
+
+	if (entry->kind == SUBCLUSTER_COMPRESSED)
+		return (struct run){ first, cluster_of(&q->geometry, last) - first + 1 };
+	return (struct run){ first, entry->has_host ? clusters : 0 };
+}
+
+int qcow2_check_entry(struct qcow2 *q, const struct l2_entry *entry, uint64_t clusters)
+{
+	return qcow2_check_counted(q, host_clusters(q, entry, clusters));
+}
+
+int qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset)
 {
 	struct l2_entry entry;
-	uint64_t first, last;
+	struct run run;
+	int r;
 
 	/* Of an entry that is wrong nobody can say what it uses: it is leaked. */
 	if (l2_parse(&q->geometry, raw, guest_offset, 0, &entry) < 0)
-		return;
-	first = last = cluster_of(&q->geometry, entry.host_offset);
-	/* Compressed data counts once in every host cluster that it has a sector of. */
-	if (entry.kind == SUBCLUSTER_COMPRESSED)
-		last = cluster_of(&q->geometry, entry.host_offset + entry.compressed_length - 1);
-	else if (!entry.has_host)
-		return;
-	qcow2_unlink(q, (struct run){ first, last - first + 1 });
+		return 0;
+	run = host_clusters(q, &entry, 1);
+	if (run.count == 0)
+		return 0;
+	r = qcow2_check_counted(q, run);
+	if (r == 0)
+		qcow2_unlink(q, run);
+	return r;
 }

@@ -226,6 +226,7 @@ static void close_image(struct imgfmt_image *image)
 	quarantine_finish(&q->unlinked);
 	quarantine_finish(&q->waiting.freed);
 	quarantine_finish(&q->waiting.next);
+	tally_finish(&q->pending);
 	pthread_cond_destroy(&q->allocation_ended);
 	pthread_mutex_destroy(&q->meta);
 	pthread_mutex_destroy(&q->flushing);

@@ -31,6 +31,7 @@
 #include "header.h"
 #include "inflated.h"
 #include "runs.h"
+#include "tally.h"
 
 #include <pthread.h>
 
@@ -83,6 +84,7 @@ struct qcow2 {
 	pthread_cond_t allocation_ended;
 	struct quarantine unlinked; /* by changes that are not durable yet */
 	struct waiting waiting;     /* durable, but a request may still use them; flushing too */
+	struct tally pending; /* of both, and of what a flush has taken: refcounts still count it */
 };
 
 static inline struct qcow2 *qcow2_of(struct imgfmt_image *image)
@@ -135,18 +137,12 @@ int qcow2_map(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length
 
 int qcow2_get_refcount(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret);
 
-enum refcount_match {
-	REFCOUNT_FREE, /* 0 */
-	REFCOUNT_USED, /* more than 0 */
-	REFCOUNT_SOLE, /* 1 */
-};
-
 /*
- * How many clusters from @first on, at most @limit, have a refcount like @match. Looks no further
+ * How many clusters at the start of a run have a refcount from @least to @most. Looks no further
  * than a slice: call it again behind a result that is not 0.
  */
-int qcow2_count_refcounts(struct qcow2 *q, uint64_t first, uint64_t limit,
-			  enum refcount_match match, uint64_t *ret);
+int qcow2_count_refcounts(struct qcow2 *q, struct run run, uint64_t least, uint64_t most,
+			  uint64_t *ret);
 
 /*
  * Make the refcount block for a cluster, if there is none. That takes clusters, perhaps this one:
@@ -191,14 +187,27 @@ int qcow2_allocate(struct qcow2 *q, uint64_t most, struct run *ret, bool *ret_fr
 /* Take back clusters that nothing ever pointed to, now or with a later flush. */
 void qcow2_take_back(struct qcow2 *q, struct run run);
 
-/* Nothing points to a run of clusters any more: lower their refcounts when that is durable (I2). */
+/*
+ * Something points to these clusters. -EUCLEAN where their refcounts do not say so, less what the
+ * quarantine has yet to take away: then one is handed out while it is in use, or while it is in the
+ * quarantine, which would destroy it. Ask before writing there, and before unlinking.
+ */
+int qcow2_check_counted(struct qcow2 *q, struct run run);
+
+/* The same of what an L2 entry points to, or that many behind it which say the same. */
+int qcow2_check_entry(struct qcow2 *q, const struct l2_entry *entry, uint64_t clusters);
+
+/*
+ * What pointed to a run of clusters, and was counted, does not any more: lower their refcounts when
+ * that is durable (I2).
+ */
 void qcow2_unlink(struct qcow2 *q, struct run run);
 
 /*
- * Unlink what the L2 entry of the cluster at @guest_offset pointed to. Not for data files, which
- * have no refcounts.
+ * Unlink what the L2 entry of the cluster at @guest_offset points to, which is about to change.
+ * After an error nothing has happened. Not for data files, which have no refcounts.
  */
-void qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset);
+int qcow2_unlink_entry(struct qcow2 *q, struct l2_raw raw, uint64_t guest_offset);
 
 /* ---- quarantine.c ---- */
 

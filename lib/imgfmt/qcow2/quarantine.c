@@ -82,23 +82,31 @@ static int count_sole(struct qcow2 *q, struct run run, uint64_t *ret)
 		return qcow2_corrupt(
 			q, "the cluster at 0x%" PRIx64 ", let go of by an entry, has a table in it",
 			host_offset);
-	return qcow2_count_refcounts(q, run.first, count, REFCOUNT_SOLE, ret);
+	return qcow2_count_refcounts(q, (struct run){ run.first, count }, 1, 1, ret);
 }
 
 static int lower(struct qcow2 *q, struct run run)
 {
 	LOCKED(&q->meta);
+	int r = tally_reserve(&q->pending, run);
 
-	return qcow2_lower_refcounts(q, run);
+	if (r == 0)
+		r = qcow2_lower_refcounts(q, run);
+	if (r == 0)
+		tally_remove(&q->pending, run);
+	return r;
 }
 
-/* The host has failed: a later flush may do it. What the image itself forbids is leaked. */
+/*
+ * The host has failed: a later flush may do it. What the image itself forbids is leaked. Either way
+ * it stays in q->pending, as its refcounts have not dropped.
+ */
 static int keep_for_later(struct qcow2 *q, struct run run, int r)
 {
 	LOCKED(&q->meta);
 
 	if (r != -EUCLEAN)
-		qcow2_unlink(q, run);
+		(void)quarantine_add(&q->unlinked, run);
 	return r;
 }
 

@@ -100,41 +100,32 @@ int qcow2_get_refcount(struct qcow2 *q, uint64_t host_cluster, uint64_t *ret)
 	return 0;
 }
 
-static bool matches(uint64_t refcount, enum refcount_match match)
+int qcow2_count_refcounts(struct qcow2 *q, struct run run, uint64_t least, uint64_t most,
+			  uint64_t *ret)
 {
-	switch (match) {
-	case REFCOUNT_FREE:
-		return refcount == 0;
-	case REFCOUNT_USED:
-		return refcount != 0;
-	case REFCOUNT_SOLE:
-		break;
-	}
-	return refcount == 1;
-}
-
-int qcow2_count_refcounts(struct qcow2 *q, uint64_t first, uint64_t limit,
-			  enum refcount_match match, uint64_t *ret)
-{
-	uint64_t most = min_u64(limit, left_in_slice(q, first));
-	uint64_t block, n = 0;
+	unsigned int order = q->geometry.refcount_order;
+	uint64_t limit = min_u64(run.count, left_in_slice(q, run.first));
+	uint64_t block, n;
 	struct slice *slice;
 	size_t index;
 	int r;
 
-	r = find_block(q, first, &block);
+	r = find_block(q, run.first, &block);
 	if (r < 0)
 		return r;
 	if (block == 0) {
-		*ret = matches(0, match) ? most : 0;
+		*ret = least == 0 ? limit : 0;
 		return 0;
 	}
-	r = get_block_slice(q, block, first, &slice, &index);
+	r = get_block_slice(q, block, run.first, &slice, &index);
 	if (r < 0)
 		return r;
-	while (n < most &&
-	       matches(refcount_load(slice->data, index + n, q->geometry.refcount_order), match))
-		n++;
+	for (n = 0; n < limit; n++) {
+		uint64_t refcount = refcount_load(slice->data, index + n, order);
+
+		if (refcount < least || refcount > most)
+			break;
+	}
 	cache_put(&q->cache, slice);
 	*ret = n;
 	return 0;

@@ -169,12 +169,14 @@ static int switch_table(struct qcow2 *q, const struct region *region)
 int qcow2_grow_reftable(struct qcow2 *q, uint64_t host_cluster)
 {
 	uint64_t old_offset = q->header.reftable_offset;
-	uint64_t old_clusters = q->header.reftable_clusters;
-	struct region region;
+	struct run old = { cluster_of(&q->geometry, old_offset), q->header.reftable_clusters };
+	struct region region = { 0 };
 	struct run blocks;
 	int r;
 
-	r = plan_table(q, host_cluster, &region);
+	r = qcow2_check_counted(q, old);
+	if (r == 0)
+		r = plan_table(q, host_cluster, &region);
 	if (r < 0)
 		return r;
 	blocks = (struct run){ region.first_cluster, region.block_count };
@@ -192,8 +194,8 @@ int qcow2_grow_reftable(struct qcow2 *q, uint64_t host_cluster)
 		(void)run_set_remove(&q->tables, blocks);
 		return r;
 	}
-	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old_clusters));
-	qcow2_unlink(q, (struct run){ cluster_of(&q->geometry, old_offset), old_clusters });
+	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old.count));
+	qcow2_unlink(q, old);
 	return 0;
 }
 

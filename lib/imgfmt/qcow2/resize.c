@@ -34,6 +34,13 @@ static int copy_l1(struct qcow2 *q, uint8_t *table)
 	return 0;
 }
 
+/* The clusters of the L1 table. */
+static struct run l1_clusters(const struct qcow2 *q)
+{
+	return (struct run){ cluster_of(&q->geometry, q->header.l1_offset),
+			     units_of((uint64_t)q->header.l1_size * 8, q->geometry.cluster_bits) };
+}
+
 /* A copy of the L1 table with room for @entries, which nothing points to yet. */
 static int write_new_l1(struct qcow2 *q, uint64_t entries, struct run *ret)
 {
@@ -47,7 +54,10 @@ static int write_new_l1(struct qcow2 *q, uint64_t entries, struct run *ret)
 
 	if (!table)
 		return -ENOMEM;
-	r = copy_l1(q, table);
+	/* The old one will be let go of. */
+	r = qcow2_check_counted(q, l1_clusters(q));
+	if (r == 0)
+		r = copy_l1(q, table);
 	if (r < 0)
 		return r;
 	r = clusters == 1 ? qcow2_allocate(q, 1, &run, &fresh) :
@@ -67,7 +77,7 @@ static int switch_l1(struct qcow2 *q, uint64_t entries, uint64_t new_offset)
 {
 	LOCKED(&q->meta);
 	uint64_t old_offset = q->header.l1_offset;
-	uint64_t old_clusters = units_of((uint64_t)q->header.l1_size * 8, q->geometry.cluster_bits);
+	struct run old = l1_clusters(q);
 	uint8_t fields[12];
 	int r;
 
@@ -78,10 +88,10 @@ static int switch_l1(struct qcow2 *q, uint64_t entries, uint64_t new_offset)
 		return r;
 	q->header.l1_size = (uint32_t)entries;
 	q->header.l1_offset = new_offset;
-	if (old_clusters == 0)
+	if (old.count == 0)
 		return 0;
-	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old_clusters));
-	qcow2_unlink(q, (struct run){ cluster_of(&q->geometry, old_offset), old_clusters });
+	cache_forget(&q->cache, old_offset, offset_of(&q->geometry, old.count));
+	qcow2_unlink(q, old);
 	return 0;
 }
 

@@ -186,7 +186,27 @@ static int fill_l2_table(struct qcow2 *q, uint64_t new_offset, uint64_t old_offs
 	return hostfile_write(q->file, table, size, new_offset);
 }
 
-static int link_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t l2_offset)
+static int let_go_of_l2_table(struct qcow2 *q, uint64_t l2_offset)
+{
+	struct run run = { cluster_of(&q->geometry, l2_offset), 1 };
+	int r;
+
+	r = qcow2_check_counted(q, run);
+	if (r < 0)
+		return r;
+	cache_forget(&q->cache, l2_offset, q->geometry.cluster_size);
+	/*
+	 * If this lacks memory, the quarantine will find a table, and that is too much said. Leak
+	 * it.
+	 */
+	if (run_set_remove(&q->tables, run) == 0)
+		qcow2_unlink(q, run);
+	return 0;
+}
+
+/* Point the L1 entry to a new table, and let go of the one that it pointed to, if any. */
+static int link_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t old_offset,
+			 uint64_t new_offset)
 {
 	struct slice *slice;
 	size_t index;
@@ -196,23 +216,12 @@ static int link_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t l2_off
 	if (r < 0)
 		return r;
 	r = cache_modify(&q->cache, slice);
+	if (r == 0 && old_offset != 0)
+		r = let_go_of_l2_table(q, old_offset);
 	if (r == 0)
-		put_be64(slice->data + index * 8, l2_offset | QCOW2_FLAG_COPIED);
+		put_be64(slice->data + index * 8, new_offset | QCOW2_FLAG_COPIED);
 	cache_put(&q->cache, slice);
 	return r;
-}
-
-static void let_go_of_l2_table(struct qcow2 *q, uint64_t l2_offset)
-{
-	struct run run = { cluster_of(&q->geometry, l2_offset), 1 };
-
-	cache_forget(&q->cache, l2_offset, q->geometry.cluster_size);
-	/*
-	 * If this lacks memory, the quarantine will find a table, and that is too much said. Leak
-	 * it.
-	 */
-	if (run_set_remove(&q->tables, run) == 0)
-		qcow2_unlink(q, run);
 }
 
 /*
@@ -235,14 +244,12 @@ static int create_l2_table(struct qcow2 *q, uint64_t guest_offset, uint64_t old_
 	if (r == 0)
 		r = run_set_add(&q->tables, run);
 	if (r == 0)
-		r = link_l2_table(q, guest_offset, new_offset);
+		r = link_l2_table(q, guest_offset, old_offset, new_offset);
 	if (r < 0) {
 		(void)run_set_remove(&q->tables, run);
 		qcow2_take_back(q, run);
 		return r;
 	}
-	if (old_offset != 0)
-		let_go_of_l2_table(q, old_offset);
 	*ret = new_offset;
 	return 0;
 }

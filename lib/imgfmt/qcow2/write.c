@@ -147,6 +147,13 @@ static int find_space(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 	ret->length = min_u64(length, (count << geometry->subcluster_bits) -
 					      into_subcluster(geometry, guest_offset));
 	ret->file = qcow2_data(q);
+	/* Before anything is allocated: what is in use and called free would be handed out. */
+	if (!geometry->external_data)
+		r = qcow2_check_entry(q, &entry,
+				      units_of(into_cluster(geometry, guest_offset) + ret->length,
+					       geometry->cluster_bits));
+	if (r < 0)
+		return r;
 	if (!entry.copied)
 		return allocate_new(q, &entry, ret);
 	ret->host_offset = entry.host_offset + into_cluster(geometry, guest_offset);
@@ -192,47 +199,46 @@ static struct l2_raw new_entry(const struct qcow2 *q, const struct driver_alloca
 			    (unsigned int)(first - start), (unsigned int)(end - first));
 }
 
-/* Point the entries of one slice, from the @nth cluster on, to the data. Sets *ret to how many. */
-static int link_slice(struct qcow2 *q, const struct driver_allocation *allocation, uint64_t nth,
-		      uint64_t *ret)
+/*
+ * Point the entries of one slice to the data, from the *done-th cluster on. Moves *done
+ * on: after an error, to the cluster that it failed at.
+ */
+static int link_slice(struct qcow2 *q, const struct driver_allocation *allocation, uint64_t *done)
 {
 	const struct qcow2_geometry *geometry = &q->geometry;
-	uint64_t guest_offset = offset_of(geometry, allocation->guest.first + nth);
+	uint64_t guest_cluster = allocation->guest.first + *done;
 	struct slice *slice;
 	uint64_t count;
 	size_t index;
 	int r;
 
-	r = qcow2_change_l2_slice(q, guest_offset, &slice, &index);
+	r = qcow2_change_l2_slice(q, offset_of(geometry, guest_cluster), &slice, &index);
 	if (r < 0)
 		return r;
-	count = min_u64(allocation->guest.count - nth, entries_per_slice(geometry) - index);
+	count = min_u64(allocation->guest.count - *done, entries_per_slice(geometry) - index);
 	for (uint64_t i = 0; i < count; i++) {
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
 		/* A data file keeps each guest cluster where it was: there is nothing to let go. */
 		if (!allocation->reserved && !geometry->external_data)
-			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
-		l2_store(geometry, slice->data, index + i, new_entry(q, allocation, nth + i, old));
+			r = qcow2_unlink_entry(q, old, offset_of(geometry, guest_cluster + i));
+		if (r < 0)
+			break;
+		l2_store(geometry, slice->data, index + i, new_entry(q, allocation, *done, old));
+		(*done)++;
 	}
 	cache_put(&q->cache, slice);
-	*ret = count;
-	return 0;
+	return r;
 }
 
 static int link_allocation(struct qcow2 *q, const struct driver_allocation *allocation,
-			   uint64_t *ret_done)
+			   uint64_t *done)
 {
-	while (*ret_done < allocation->guest.count) {
-		uint64_t count;
-		int r;
+	int r = 0;
 
-		r = link_slice(q, allocation, *ret_done, &count);
-		if (r < 0)
-			return r;
-		*ret_done += count;
-	}
-	return 0;
+	while (*done < allocation->guest.count && r == 0)
+		r = link_slice(q, allocation, done);
+	return r;
 }
 
 int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int result)

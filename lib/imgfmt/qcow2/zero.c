@@ -69,10 +69,14 @@ static int change_clusters(struct qcow2 *q, uint64_t guest_offset, uint64_t coun
 		struct l2_raw old = l2_load(geometry, slice->data, index + i);
 
 		if (fate != FATE_ZERO_KEEPS && !geometry->external_data)
-			qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
+			r = qcow2_unlink_entry(q, old, guest_offset + offset_of(geometry, i));
+		if (r < 0)
+			break;
 		l2_store(geometry, slice->data, index + i, new_entry(q, fate, old));
 	}
 	cache_put(&q->cache, slice);
+	if (r < 0)
+		return r;
 	/* In a data file all lies in place. The entries are not needed for this to be right. */
 	if (fate != FATE_ZERO_KEEPS && geometry->external_data && !q->image->keep_space)
 		hostfile_discard(qcow2_data(q), guest_offset, offset_of(geometry, count));
