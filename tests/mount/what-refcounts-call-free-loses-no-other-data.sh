@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# In an image whose refcounts call clusters free that are in use, who discards or writes there is told
-# so: nothing that was synced is lost for it.
+# In an image whose refcounts call clusters free that are in use, or whose refcounts are missing since
+# the file was cut short, who discards or writes is told so: nothing that was synced is lost for it.
 . "$(dirname "$0")/lib.sh"
 
 # expect_refusal WORDS COMMAND...: it fails, and what the disk holds is what it held before.
@@ -36,3 +36,16 @@ expect_refusal "refcount of the cluster at 0x50000, in use, is too low" \
 make
 expect_refusal "refcount of the cluster at 0x50000, in use, is too low" \
 	dd if=/dev/zero of=disk.qcow2 bs=4K count=1 conv=notrunc status=none
+
+# With clusters of 512 bytes the second refcount block comes late.
+rm -f disk.qcow2
+qemu-img create -q -f qcow2 -o cluster_size=512 disk.qcow2 1M
+qemu-io -f qcow2 -c "write -P 3 0 512k" disk.qcow2 >/dev/null
+block=$(python3 -c '
+import struct
+image = open("disk.qcow2", "rb").read()
+table, = struct.unpack_from(">Q", image, 48)
+print(max(struct.unpack_from(">4Q", image, table)))')
+truncate -s "$block" disk.qcow2
+expect_refusal "refcount block at .* reaches behind the end of the file" \
+	dd if=/dev/zero of=disk.qcow2 bs=64K seek=15 count=1 conv=notrunc status=none

@@ -224,6 +224,67 @@ static void test_unlinked_as_counted(void)
 	close(fd);
 }
 
+/*
+ * A file that was cut short before or within a refcount block, or the refcount table: clusters in
+ * use would look free. What can be read stays.
+ */
+static void test_refcounts_cut_off(void)
+{
+	enum { IN_BLOCK = CLUSTER / 2, KEPT = (IN_BLOCK + 1) * CLUSTER, END = KEPT + CLUSTER };
+	const struct {
+		uint64_t block, end;
+		const char *words;
+	} rows[] = {
+		{ END, END, "refcount block at 0x802000 reaches behind the end of the file" },
+		{ END, END + 512, "refcount block at 0x802000 reaches behind the end of the file" },
+		{ 0, END + 512, "refcount table at 0x802000 reaches behind the end of the file" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		int fd = small_qcow2();
+		struct imgfmt_image *image;
+		uint8_t cluster[CLUSTER];
+
+		/* All in the first block is in use, and of the second the cluster that is kept. */
+		for (uint64_t n = 0; n < IN_BLOCK; n++)
+			set_refcount(fd, AT_BLOCK, n, 1);
+		fill_cluster(fd, KEPT, 0x88);
+		poke64(fd, AT_L2 + 7 * 8, KEPT | QCOW2_FLAG_COPIED);
+		poke64(fd, AT_REFTABLE + 8, rows[i].block);
+		if (!rows[i].block) {
+			poke64(fd, QCOW2_AT_REFTABLE_OFFSET, END);
+			poke64(fd, END, AT_BLOCK);
+		}
+		CHECK(ftruncate(fd, (off_t)rows[i].end) == 0);
+		image = open_small(fd);
+		memset(cluster, 0x99, sizeof(cluster));
+		CHECK_EQUAL(imgfmt_write(image, cluster, CLUSTER, ELSEWHERE), -EUCLEAN);
+		CHECK_EQUAL(imgfmt_read(image, cluster, CLUSTER, VICTIM), 0);
+		CHECK(test_all(cluster, CLUSTER, 0x88));
+		check_stopped(image, fd, rows[i].words);
+		CHECK(cluster_holds(fd, KEPT, 0x88));
+		close(fd);
+	}
+}
+
+/* A file that ends behind its last refcount block is sound, wherever it ends. */
+static void test_refcount_block_at_the_end(void)
+{
+	int fd = small_qcow2();
+	struct imgfmt_image *image;
+	uint8_t block[CLUSTER];
+
+	CHECK(pread(fd, block, CLUSTER, AT_BLOCK) == CLUSTER);
+	CHECK(pwrite(fd, block, CLUSTER, IMAGE_END) == CLUSTER);
+	poke64(fd, AT_REFTABLE, IMAGE_END);
+	set_refcount(fd, IMAGE_END, IMAGE_END / CLUSTER, 1);
+	image = open_small(fd);
+	CHECK_EQUAL(imgfmt_write(image, "x", 1, ELSEWHERE), 0);
+	CHECK_EQUAL(imgfmt_close(image), 0);
+	CHECK(said[0] == 0);
+	close(fd);
+}
+
 int main(void)
 {
 	test_data_called_free();
@@ -231,5 +292,7 @@ int main(void)
 	test_l1_table_called_free();
 	test_unlinked_too_often();
 	test_unlinked_as_counted();
+	test_refcounts_cut_off();
+	test_refcount_block_at_the_end();
 	return 0;
 }

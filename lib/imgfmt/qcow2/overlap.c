@@ -86,14 +86,28 @@ static int collect_l2(struct qcow2 *q, uint64_t entry)
 	return collect(q, "L2 table", l1.l2_offset, q->geometry.cluster_size);
 }
 
+/*
+ * What is missing of the refcounts where a file was cut short reads as zeroes: clusters that are in
+ * use would look free. Who reads needs no refcounts.
+ */
+static int check_not_cut_off(struct qcow2 *q, const char *what, uint64_t offset, uint64_t size)
+{
+	if (range_fits(offset, size, q->file_end))
+		return 0;
+	return qcow2_corrupt(q, "%s at 0x%" PRIx64 " reaches behind the end of the file", what,
+			     offset);
+}
+
 /* The same of the refcount table. */
 static int collect_block(struct qcow2 *q, uint64_t entry)
 {
 	uint64_t block;
+	int r;
 
 	if (reftable_entry_parse(&q->geometry, entry, &block) < 0 || block == 0)
 		return 0;
-	return collect(q, "refcount block", block, q->geometry.cluster_size);
+	r = check_not_cut_off(q, "refcount block", block, q->geometry.cluster_size);
+	return r < 0 ? r : collect(q, "refcount block", block, q->geometry.cluster_size);
 }
 
 /* Collect what the entries of a table lead to. Nothing is dirty yet, so the file has it all. */
@@ -111,6 +125,18 @@ static int collect_from(struct qcow2 *q, uint64_t table_offset, uint64_t size,
 			r = collect_entry(q, get_be64(chunk + i));
 	}
 	return r;
+}
+
+/* Collect the refcount blocks. All that says how often clusters are used must be there. */
+static int collect_refcounts(struct qcow2 *q)
+{
+	uint64_t size = offset_of(&q->geometry, q->header.reftable_clusters);
+	int r;
+
+	r = hostfile_size(q->file, &q->file_end);
+	if (r == 0)
+		r = check_not_cut_off(q, "refcount table", q->header.reftable_offset, size);
+	return r < 0 ? r : collect_from(q, q->header.reftable_offset, size, collect_block);
 }
 
 /* Collect the L1 tables of the snapshots. */
@@ -135,9 +161,7 @@ int qcow2_collect_tables(struct qcow2 *q)
 
 	r = collect_from(q, q->header.l1_offset, (uint64_t)q->header.l1_size * 8, collect_l2);
 	if (r == 0)
-		r = collect_from(q, q->header.reftable_offset,
-				 offset_of(&q->geometry, q->header.reftable_clusters),
-				 collect_block);
+		r = collect_refcounts(q);
 	if (r == 0)
 		r = collect_snapshots(q);
 	if (r == 0 && !run_set_sort(&q->tables, &twice))
