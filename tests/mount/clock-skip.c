@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * To be preloaded: the clock that never goes back is ten times as many seconds ahead as the first byte of the
- * file $CLOCK_SKIP says. That is looked at through a mapping, see sync-fault.c.
+ * To be preloaded: the clock that never goes back is ten times as many seconds ahead as the first
+ * byte of the file $CLOCK_SKIP says. That is looked at through a mapping, see sync-fault.c.
  */
 #include <fcntl.h>
 #include <stdlib.h>
