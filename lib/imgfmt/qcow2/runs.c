@@ -133,6 +133,8 @@ bool run_set_overlaps(const struct run_set *set, struct run run)
 
 int run_set_collect(struct run_set *set, struct run run)
 {
+	if (run.count == 0)
+		return 0;
 	return replace(set, set->count, set->count, run, (struct run){ 0 });
 }
 
