@@ -15,8 +15,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -33,8 +33,8 @@
 #define DROP_ATTEMPTS 25
 #define DROP_INTERVAL 10
 
-/* How many pages are looked at whether they have gone. */
-#define PAGES_MAX 16384
+/* On all machines but Alpha, whose kernel then says that there is no such call. */
+#define SYS_CACHESTAT 451
 
 static uint64_t page_size(void)
 {
@@ -62,24 +62,25 @@ static void take_error(const struct mount_identity *identity)
 		fsync(fd);
 }
 
-/* Is anything cached of a range? Of a very long one it is not looked at. */
-static bool is_cached(int fd, uint64_t begin, uint64_t length)
-{
-	unsigned char pages[PAGES_MAX];
-	uint64_t page = page_size();
-	bool cached = false;
-	void *mapping;
+/* For cachestat(2), which the headers may not know yet. */
+struct cache_range {
+	uint64_t offset, length;
+};
 
-	if (length > PAGES_MAX * page)
-		return false;
-	mapping = mmap(NULL, (size_t)length, PROT_READ, MAP_SHARED, fd, (off_t)begin);
-	if (mapping == MAP_FAILED)
-		return false;
-	if (mincore(mapping, (size_t)length, pages) == 0)
-		for (uint64_t i = 0; i < length / page; i++)
-			cached = cached || (pages[i] & 1);
-	munmap(mapping, (size_t)length);
-	return cached;
+struct cache_counts {
+	uint64_t cached, dirty, written_back, evicted, recently_evicted;
+};
+
+/*
+ * Is anything cached of a range, as far as the kernel tells? Not by mincore(2): to unmap a file
+ * again means to FUSE that errors of others are errors of I/O.
+ */
+static bool is_cached(int fd, uint64_t offset, uint64_t length)
+{
+	struct cache_range range = { offset, length };
+	struct cache_counts counts;
+
+	return syscall(SYS_CACHESTAT, fd, &range, &counts, 0) < 0 || counts.cached > 0;
 }
 
 /*

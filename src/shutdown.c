@@ -16,7 +16,7 @@
 #include <time.h>
 
 /* How long after an unmount the end of the server may take before it is worth a word, in ms. */
-#define LINGER_TIMEOUT 2000
+#define LINGER_TIMEOUT 5000
 
 /* How long a sync may take before the server is stopped without it, in ms. */
 #define SYNC_TIMEOUT 60000
