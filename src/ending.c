@@ -173,6 +173,9 @@ int ending_wait(const struct ending *ending, int patience, const char *path,
 		return r;
 	if (!has_outcome(ending, &outcome))
 		return no_outcome(ending, reterr);
+	if (outcome.result == 0 && *outcome.text)
+		log_warning("%s: ended well, but something had failed before that: %s", path,
+			    log_printable(outcome.text));
 	if (outcome.result == 0)
 		return 0;
 	return imgfmt_error_set(reterr, outcome.result, "ended, but not well: %s",

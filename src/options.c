@@ -391,8 +391,10 @@ static int finish(int count, char **words, struct options *options, struct optio
 	if (options->unmount == unmount_first)
 		options->unmount = count > 0 ? (count--, *words++) : "";
 	if (options->unmount) {
-		if (options->action == ACTION_INFO || options->json)
+		if (options->action == ACTION_INFO)
 			return refuse(reterr, "--unmount and --info do not go together");
+		if (options->json)
+			return refuse(reterr, "--json goes with --info");
 		if (count > 0)
 			return refuse(reterr, "--unmount takes one PATH, '%s' is too much",
 				      words[0]);

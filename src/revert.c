@@ -52,12 +52,31 @@ static bool is_strangers(const struct mount_entry *entry)
 	return entry->user != geteuid();
 }
 
+/* There is no export at @target. Was its image meant, which is exported elsewhere or was? */
+static int no_export(const char *target, struct imgfmt_error *reterr)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	struct imgfmt_error why;
+	_cleanup_close_ int fd = -1;
+
+	if (mountinfo_find_export(target, &entry) == 0)
+		return imgfmt_error_set(reterr, -ENOENT,
+					"is not an export, but the image of one: imgfuse -u %s",
+					entry.target);
+	fd = gate_open_file(target, O_RDONLY, &why);
+	if (fd >= 0 && imgfmt_is_being_written(fd) > 0)
+		return imgfmt_error_set(reterr, -ENOENT,
+					"is not an export (any more), but somebody has it open for "
+					"writing, perhaps an export that was detached");
+	return imgfmt_error_set(reterr, -ENOENT, "is not an export, nothing is mounted there");
+}
+
 static int find_export(const char *target, struct mount_entry *ret, struct imgfmt_error *reterr)
 {
 	int r = mountinfo_find_target(target, ret);
 
 	if (r == -ENOENT)
-		return imgfmt_error_set(reterr, r, "is not an export, nothing is mounted there");
+		return no_export(target, reterr);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));

@@ -142,7 +142,7 @@ static int open_and_serve(const struct server_start *start)
 
 	r = inherited_note(&inherited);
 	if (r < 0) {
-		log_error("cannot tell what is open: %s", strerror(-r));
+		log_error("cannot tell what is open, by /proc/self/fd: %s", strerror(-r));
 		return r;
 	}
 	r = disk_open(&disk, options, options->read_only);

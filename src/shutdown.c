@@ -98,6 +98,9 @@ void shutdown_handle_signal(struct supervisor *supervisor)
 
 	if (number == 0)
 		return;
+	/* called off: there was no export */
+	if (!supervisor->usable)
+		supervisor->failed = true;
 	/* from a terminal that is closed two come, one of the shell: nobody insists with them */
 	if (number != SIGHUP || supervisor->step == STEP_SERVE)
 		escalate(supervisor);

@@ -347,7 +347,7 @@ int supervise(const struct options *options, const struct place *place, struct p
 	int status;
 
 	if (options->daemonize && inherited_note(&inherited) < 0) {
-		log_error("cannot tell what is open: %s", strerror(errno));
+		log_error("cannot tell what is open, by /proc/self/fd: %s", strerror(errno));
 		return 1;
 	}
 	/* what the server starts, and leaves when it dies, is ours to end */

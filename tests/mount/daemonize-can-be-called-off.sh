@@ -25,6 +25,19 @@ for signal in TERM INT HUP; do
 	qemu-io -f qcow2 -c 'write 0 512' disk.qcow2 >/dev/null
 done
 
+# So it is in the foreground.
+"${gated[@]}" "$IMGFUSE" -v disk.qcow2 >"$log" 2>&1 </dev/null &
+command=$!
+processes+=("$command")
+exec 8<gate
+kill -TERM "$command"
+wait_for_log "got SIGTERM"
+exec 8<&-
+status=0
+wait "$command" || status=$?
+expect_equal "status in the foreground" "$status" 1
+expect_not_mounted disk.qcow2
+
 # It comes when the export is usable, and the command is about to say so.
 "${gated[@]}" "$IMGFUSE" -d -p pidfile disk.qcow2 >"$log" 2>&1 </dev/null &
 command=$!

@@ -45,7 +45,10 @@ expect("the fsync() after that", outcome(os.fsync, same), "ok")
 expect("the close() after that", outcome(os.close, same), "ok")
 END
 expect_equal "what is there" "$(dd if=mountpoint bs=1M skip=4 count=1 status=none | tr -d B | wc -c)" 0
-stop_export
+"$IMGFUSE" -u mountpoint 2>said
+expect_match "what the end said of it" "$(cat said)" \
+	"mountpoint: ended well, but something had failed before that: .*No space left on device$"
+expect_server_exit 0
 
 # Told to nobody but at close(): the end says it, too.
 start_export small/disk.qcow2 mountpoint

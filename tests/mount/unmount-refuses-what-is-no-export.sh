@@ -12,6 +12,13 @@ start_export disk.qcow2
 exec 7<disk.qcow2
 expect_failure 1 "disk.qcow2.*in use" "$IMGFUSE" -u disk.qcow2
 cmp disk.qcow2 plain.raw
+kill -INT "$server"
+wait_for_log 'in use; detached'
+expect_failure 1 "disk.qcow2.*not an export.*open for writing" "$IMGFUSE" -u disk.qcow2
 exec 7>&-
-"$IMGFUSE" -u disk.qcow2
+expect_server_exit 0
+: >mountpoint
+start_export disk.qcow2 mountpoint
+expect_failure 1 "disk.qcow2.*the image of one: imgfuse -u $PWD/mountpoint$" "$IMGFUSE" -u disk.qcow2
+"$IMGFUSE" -u mountpoint
 expect_server_exit 0
