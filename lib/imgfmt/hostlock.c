@@ -215,7 +215,7 @@ int hostlock_take(int fd, enum hostfile_role role, struct imgfmt_error *reterr)
 
 int imgfmt_is_being_written(int fd)
 {
-	bool held;
+	bool held = false;
 	int r;
 
 	/* all who write use at least one of these, and those who only read neither */
