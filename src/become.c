@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int save_groups(struct identity_change *change)
@@ -30,25 +32,31 @@ static int save_groups(struct identity_change *change)
 	return -errno;
 }
 
-/* A user that the system does not know is in no group but that of his file. */
-static int take_groups(uid_t user, gid_t group)
+/* The group of who is in none. */
+#define NO_GROUP 65534
+
+/* A user that the system does not know is in no group: that of a file says nothing of him. */
+static int take_groups(uid_t user)
 {
 	const struct passwd *entry = getpwuid(user);
-	int r = entry ? initgroups(entry->pw_name, entry->pw_gid) : setgroups(1, &group);
+	int r = entry ? initgroups(entry->pw_name, entry->pw_gid) : setgroups(0, NULL);
 
 	return r < 0 ? -errno : 0;
 }
 
-int identity_become(struct identity_change *change, uid_t user, gid_t group)
+int identity_become(struct identity_change *change, uid_t user)
 {
 	const struct passwd *entry = getpwuid(user);
-	gid_t primary = entry ? entry->pw_gid : group;
+	gid_t primary = entry ? entry->pw_gid : NO_GROUP;
 	int r;
 
+	/* then the capabilities would stay, and the file system would refuse us nothing */
+	if (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP)
+		return -EPERM;
 	r = save_groups(change);
 	if (r < 0)
 		return r;
-	r = take_groups(user, group);
+	r = take_groups(user);
 	if (r < 0) {
 		free(change->groups);
 		return r;

@@ -17,9 +17,10 @@ struct identity_change {
 };
 
 /*
- * Take the rights of a user and of all groups that he is in. Returns 0 or -errno: nothing changed.
+ * Take the rights of a user and of all groups that the system knows him to be in. Returns 0 or
+ * -errno: nothing changed.
  */
-int identity_become(struct identity_change *change, uid_t user, gid_t group);
+int identity_become(struct identity_change *change, uid_t user);
 
 /* Take the own rights again; ends the process where that fails, as nothing would be right then. */
 void identity_revert(struct identity_change *change);

@@ -90,8 +90,6 @@ static int open_image(struct disk *disk, const struct options *options, const ch
 		.image = options->image,
 		.backing = options->backing,
 		.data_file = options->data_file,
-		.owners = { { .user = disk->stat.st_uid, .group = disk->stat.st_gid } },
-		.owner_count = 1,
 	};
 	const struct imgfmt_gate opener = gate_make(&gate);
 	const struct imgfmt_open_options open_options = {
@@ -110,6 +108,11 @@ static int open_image(struct disk *disk, const struct options *options, const ch
 	};
 	int r;
 
+	r = gate_note_owners(&gate, fd, reterr);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
 	r = imgfmt_open(fd, &open_options, &disk->image, reterr);
 	return r < 0 ? r : check_replacements(disk->image, options, reterr);
 }

@@ -9,6 +9,7 @@
 #include "array.h"
 #include "become.h"
 #include "cleanup.h"
+#include "mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -133,12 +135,14 @@ int gate_open_file(const char *path, int flags, struct imgfmt_error *reterr)
 
 /* ---- as whom to open ---- */
 
+/* The user whom nobody has given any rights. */
+#define NOBODY 65534
+
 /*
  * Open what another user could open: the file system is asked with his rights for the moment, from
  * its root on. Where we are already, and what we have open, he might not get to.
  */
-static int open_as(const struct gate_owner *owner, const char *path, int flags,
-		   struct imgfmt_error *reterr)
+static int open_as(uid_t owner, const char *path, int flags, struct imgfmt_error *reterr)
 {
 	_cleanup_free_ char *directory = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
 	_cleanup_free_ char *whole = NULL;
@@ -149,7 +153,7 @@ static int open_as(const struct gate_owner *owner, const char *path, int flags,
 		whole = NULL;
 		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 	}
-	r = identity_become(&change, owner->user, owner->group);
+	r = identity_become(&change, owner);
 	if (r < 0)
 		return imgfmt_error_set(
 			reterr, r,
@@ -186,9 +190,9 @@ static int open_as_owners(const struct gate *gate, const char *path, int flags,
 		_cleanup_close_ int again = -1;
 		int r;
 
-		if (gate->owners[i].user == 0)
+		if (gate->owners[i] == 0)
 			continue;
-		r = open_as(&gate->owners[i], path, flags, reterr);
+		r = open_as(gate->owners[i], path, flags, reterr);
 		if (r < 0)
 			return r;
 		again = r;
@@ -210,21 +214,44 @@ static int open_reference(const struct gate *gate, const char *path, int flags,
 	return gate_open_file(path, flags, reterr);
 }
 
-/* What the image in @fd names is its owner's business too, besides that of those above it. */
-static int note_owner(struct gate *gate, int fd, struct imgfmt_error *reterr)
+static int add_owner(struct gate *gate, uid_t user, struct imgfmt_error *reterr)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 	for (unsigned int i = 0; i < gate->owner_count; i++)
-		if (gate->owners[i].user == st.st_uid && gate->owners[i].group == st.st_gid)
+		if (gate->owners[i] == user)
 			return 0;
 	if (gate->owner_count == ARRAY_LENGTH(gate->owners))
 		return imgfmt_error_set(reterr, -EACCES, "too many images of different owners");
-	gate->owners[gate->owner_count++] =
-		(struct gate_owner){ .user = st.st_uid, .group = st.st_gid };
+	gate->owners[gate->owner_count++] = user;
 	return 0;
+}
+
+/* Whose word is what a file system says of its files? Root's, mostly. */
+static uid_t file_system_owner(dev_t device)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+
+	return mountinfo_find_device(device, &entry) == 0 ? entry.user : 0;
+}
+
+/* Somebody else may have made the file system, and brought it along. What is in memory is not. */
+static bool is_brought_along(int fd)
+{
+	struct statvfs stvfs;
+	struct statfs stfs;
+
+	return fstatvfs(fd, &stvfs) == 0 && (stvfs.f_flag & ST_NOSUID) && fstatfs(fd, &stfs) == 0 &&
+	       stfs.f_type != TMPFS_MAGIC;
+}
+
+int gate_note_owners(struct gate *gate, int fd, struct imgfmt_error *reterr)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
+	r = add_owner(gate, st.st_uid == 0 && is_brought_along(fd) ? NOBODY : st.st_uid, reterr);
+	return r < 0 ? r : add_owner(gate, file_system_owner(st.st_dev), reterr);
 }
 
 /* ---- the gate ---- */
@@ -297,7 +324,7 @@ static int gate_open(void *userdata, const struct imgfmt_reference *reference, i
 		return r;
 	fd = r;
 	if (reference->kind == IMGFMT_BACKING_FILE) {
-		r = note_owner(gate, fd, &why);
+		r = gate_note_owners(gate, fd, &why);
 		if (r < 0)
 			return imgfmt_error_set(reterr, r, "%s: %s", path, why.text);
 	}

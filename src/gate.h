@@ -26,21 +26,23 @@ enum references {
 	REFERENCES_DENY,
 };
 
-struct gate_owner {
-	uid_t user;
-	gid_t group;
-};
-
 /* What the user says of the files that an image refers to. */
 struct gate {
 	enum references references;
 	const char *image;     /* the image that these two are for, as spelled in its references */
 	const char *backing;   /* in place of its backing file, or NULL */
 	const char *data_file; /* in place of its data file, or NULL */
-	/* of the image, first, and of what was followed since; a chain is no longer than this */
-	struct gate_owner owners[IMGFMT_MAX_DEPTH + 1];
+	/* of the image and of what was followed since, see gate_note_owners() */
+	uid_t owners[2 * (IMGFMT_MAX_DEPTH + 1)];
 	unsigned int owner_count;
 };
+
+/*
+ * What the image in @fd names is from now on the business of its owner, too. If a user serves the
+ * file system that it is on, it is his, and who owns the image is what he says. And where set-user-ID
+ * bits are not believed, nor is that a file is root's. Returns 0 or -errno.
+ */
+int gate_note_owners(struct gate *gate, int fd, struct imgfmt_error *reterr);
 
 /*
  * Opens regular files and block devices, by the rules above; what the user named himself without

@@ -114,8 +114,11 @@ static int info_verb(const struct options *options)
 static int unmount_verb(const struct options *options)
 {
 	struct imgfmt_error why;
-	int r = revert_export(options->unmount, options->lazy, &why);
+	int r;
 
+	/* that nobody hears of it is no reason to stop in the middle */
+	signal(SIGPIPE, SIG_IGN);
+	r = revert_export(options->unmount, options->lazy, &why);
 	if (r < 0)
 		log_error("%s: %s", options->unmount, why.text);
 	return r < 0 ? 1 : 0;

@@ -110,7 +110,8 @@ static int copy_entry(const struct mount_entry *entry, struct mount_entry *ret)
 
 /* What to look for: the members that are set. */
 struct wanted {
-	const char *target;              /* the last one there, */
+	const char *target;              /* the uppermost one there, */
+	unsigned long number;            /* which has this, or where that is 0 is the last one, */
 	const struct mount_entry *below; /* or of exports the last one that is not this */
 	const char *source;              /* or the first export with it */
 	dev_t device;                    /* or the first one of it */
@@ -143,6 +144,26 @@ static bool is_covered(const struct mount_entry *entry)
 	return r == 0 ? number != entry->id : r == -ENOENT || r == -ENOTDIR;
 }
 
+/*
+ * The kernel's number of the uppermost mount at a path, or 0. The last one that is listed need not
+ * be it: a mount has its number before it has its place, and can be moved. Its file system, which
+ * may not let us in, is asked nothing at all.
+ */
+static unsigned long uppermost(const char *target)
+{
+	_cleanup_close_ int fd = open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fclose_ FILE *file = NULL;
+	unsigned long number = 0;
+	char text[64];
+
+	snprintf(text, sizeof(text), "/proc/thread-self/fdinfo/%d", fd);
+	file = fd >= 0 ? fopen(text, "re") : NULL;
+	while (file && fgets(text, sizeof(text), file))
+		if (sscanf(text, "mnt_id: %lu", &number) == 1)
+			break;
+	return number;
+}
+
 /* Of what is covered the kernel does not say the number. */
 static bool is_identical(const struct mount_identity *identity, struct mount_entry *entry)
 {
@@ -173,7 +194,8 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 	if (wanted->below && (entry->id == wanted->below->id || !mount_entry_is_ours(entry)))
 		return false;
 	if (wanted->target)
-		return strcmp(entry->target, wanted->target) == 0;
+		return strcmp(entry->target, wanted->target) == 0 &&
+		       (wanted->number == 0 || entry->id == wanted->number);
 	if (wanted->source)
 		return mount_entry_is_ours(entry) && strcmp(entry->source, wanted->source) == 0;
 	return entry->device == wanted->device;
@@ -211,7 +233,11 @@ static int find(const struct wanted *wanted, struct mount_entry *ret)
 
 int mountinfo_find_target(const char *target, struct mount_entry *ret)
 {
-	return find(&(struct wanted){ .target = target }, ret);
+	const struct wanted wanted = { .target = target, .number = uppermost(target) };
+	int r = find(&wanted, ret);
+
+	/* only for a moment can that be another one's: nothing is mounted there, or it was moved */
+	return r == -ENOENT ? find(&(struct wanted){ .target = target }, ret) : r;
 }
 
 int mountinfo_find_export(const char *image, struct mount_entry *ret)

@@ -30,11 +30,11 @@
 /* The mount point may be the image, which has other locks as well. */
 #define CLAIM_BYTE IMGFMT_LOCKS_END
 
-const char *place_image_of(const char *source)
+const char *place_image_of(const char *source, const char *target)
 {
-	if (strlen(source) >= SOURCE_MAX)
-		return NULL;
-	return source + (strncmp(source, IN_PLACE, strlen(IN_PLACE)) == 0 ? strlen(IN_PLACE) : 0);
+	if (strncmp(source, IN_PLACE, strlen(IN_PLACE)) == 0)
+		return target;
+	return strlen(source) < SOURCE_MAX ? source : NULL;
 }
 
 void place_finish(struct place *place)

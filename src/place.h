@@ -51,7 +51,7 @@ int place_hold(const struct place *place, const struct stat *image, struct imgfm
  */
 int place_claim(const struct place *place, int held, int *ret_fd, struct imgfmt_error *reterr);
 
-/* The image that an export shows whose source this is, or NULL where it was too long to tell. */
-const char *place_image_of(const char *source);
+/* The image that an export at @target shows, or NULL where its source was too long to tell. */
+const char *place_image_of(const char *source, const char *target);
 
 void place_finish(struct place *place);

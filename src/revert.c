@@ -71,6 +71,13 @@ static int no_export(const char *target, struct imgfmt_error *reterr)
 	return imgfmt_error_set(reterr, -ENOENT, "is not an export, nothing is mounted there");
 }
 
+/* Has another user laid a mount of his, whatever its type, over an export? */
+static bool is_cover(const struct mount_entry *entry)
+{
+	return is_strangers(entry) && strncmp(entry->type, "fuse", strlen("fuse")) == 0 &&
+	       mountinfo_hides_export(entry);
+}
+
 static int find_export(const char *target, struct mount_entry *ret, struct imgfmt_error *reterr)
 {
 	int r = mountinfo_find_target(target, ret);
@@ -80,7 +87,7 @@ static int find_export(const char *target, struct mount_entry *ret, struct imgfm
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));
-	if (!mount_entry_is_ours(ret))
+	if (!mount_entry_is_ours(ret) && !is_cover(ret))
 		return imgfmt_error_set(reterr, -EINVAL,
 					"is not an export of imgfuse but a mount of type %s",
 					ret->type);
@@ -108,12 +115,14 @@ static int remove_mount(const struct revert *revert, struct imgfmt_error *reterr
  */
 static bool is_being_written(const struct mount_entry *entry)
 {
-	const char *image = place_image_of(entry->source);
+	const char *image = place_image_of(entry->source, entry->target);
 	struct imgfmt_error why;
 	_cleanup_close_ int fd = -1;
 
-	if (!image || is_strangers(entry)) /* it says what it shows, and is dead */
+	if (is_strangers(entry)) /* it says what it shows, and is dead */
 		return false;
+	if (!image)
+		return true; /* for all we know */
 	fd = gate_open_file(image, O_RDONLY, &why);
 	return fd >= 0 && imgfmt_is_being_written(fd) > 0;
 }
@@ -127,9 +136,9 @@ static int remove_dead(const struct revert *revert, struct imgfmt_error *reterr)
 		return r;
 	if (is_being_written(&revert->entry))
 		return imgfmt_error_set(reterr, -EBUSY,
-					"removed the dead mount, but somebody still writes to the "
-					"image, perhaps its server, which was told to end at once; "
-					"whether it will be complete is not known");
+					"removed the dead mount, but somebody may still write to "
+					"the image, perhaps its server, which was told to end at "
+					"once; whether it will be complete is not known");
 	log_warning("%s: its server had died; removed the dead mount", revert->entry.target);
 	return 0;
 }
@@ -302,7 +311,7 @@ static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *
 		return r;
 	if (mount_identity_init(&revert.identity, &revert.entry) < 0)
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
-	if (!is_strangers(&revert.entry) || !mountinfo_hides_export(&revert.entry))
+	if (!is_cover(&revert.entry))
 		return end_export(&revert, reterr);
 	r = remove_cover(&revert, reterr);
 	return r < 0 ? r : 1;

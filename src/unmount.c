@@ -72,6 +72,9 @@ static int unmount_by_helper(const char *path, bool lazy, struct imgfmt_error *r
 	return imgfmt_error_set(reterr, -EPERM, "%s", text);
 }
 
+/* How often another mount may have come in between. */
+#define ATTEMPTS 16
+
 static int covered(struct imgfmt_error *reterr)
 {
 	return imgfmt_error_set(reterr, -EEXIST, "another mount lies over it");
@@ -118,7 +121,8 @@ static bool is_gone(const struct mount_identity *identity)
 	return mountinfo_find_identity(identity, &entry) == -ENOENT;
 }
 
-int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
+static int try_unmount(const struct mount_identity *identity, bool lazy,
+		       struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
@@ -134,4 +138,16 @@ int unmount_identity(const struct mount_identity *identity, bool lazy, struct im
 		return covered(reterr);
 	r = unmount_target(identity, entry.target, lazy, reterr);
 	return r < 0 && is_gone(identity) ? 0 : r;
+}
+
+int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
+{
+	/* between our look and the unmounting somebody may lay another one over it, which that takes */
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		int r = try_unmount(identity, lazy, reterr);
+
+		if (r < 0 || identity->unique == 0 || is_gone(identity))
+			return r;
+	}
+	return covered(reterr);
 }

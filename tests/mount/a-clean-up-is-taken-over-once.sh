@@ -10,9 +10,7 @@ requires_root # else it is not us who unmount
 mkfifo gate
 make_disk
 for killed in supervisor both; do
-	launch env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
-		"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "UNMOUNT_GATE=$scratch/gate" \
-		"$IMGFUSE" --pidfile "$PWD/pidfile" disk.qcow2
+	launch "${unmount_gated[@]}" "$IMGFUSE" --pidfile "$PWD/pidfile" disk.qcow2
 	heir=$(helper_process)
 	processes+=("$heir")
 	kill -KILL "$(serving_process)"

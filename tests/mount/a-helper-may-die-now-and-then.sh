@@ -25,8 +25,7 @@ skip_to()
 
 make_disk
 printf '\0' >skip
-launch env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
-	"LD_PRELOAD=${CLOCK_SKIP_LIBRARY:-}" "CLOCK_SKIP=$scratch/skip" "$IMGFUSE" disk.qcow2
+launch "${clock_skipped[@]}" "$IMGFUSE" disk.qcow2
 for number in 1 2 3 4; do
 	kill_helper $number
 	cmp disk.qcow2 plain.raw

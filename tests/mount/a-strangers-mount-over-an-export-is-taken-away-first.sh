@@ -11,6 +11,8 @@ make_disk
 become_users_directory
 chmod 666 disk.qcow2
 for silence in "" getattr; do
+for options in subtype=imgfuse,fsname=imgfuse:hostile subtype=sshfs; do
+	export FUSE_OPTIONS=$options
 	start_export disk.qcow2
 	serving=$server
 	printf written | dd of=disk.qcow2 conv=notrunc status=none
@@ -23,4 +25,5 @@ for silence in "" getattr; do
 	printf written | dd of=plain.raw conv=notrunc status=none
 	expect_content disk.qcow2 plain.raw
 	expect_clean_check disk.qcow2
+done
 done

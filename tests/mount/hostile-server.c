@@ -4,6 +4,8 @@
  * who it is, it names itself, or PID, and says that its image is final, which there is not. It does
  * not answer what SILENCE names: getattr, open or ioctl. Prints a line when it is there, and ends
  * when it is unmounted.
+ *
+ * $FUSE_OPTIONS are to mount with. It shows the file $SHOWN, as root's, or otherwise nothing.
  */
 #define FUSE_USE_VERSION 314
 
@@ -12,6 +14,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +25,7 @@
 #include <unistd.h>
 
 static const char *silence = "";
+static int shown_fd = -1;
 static int outcome_fd;
 static pid_t named;
 
@@ -40,16 +44,20 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct stat st = {
+	struct stat st = {
 		.st_ino = ino,
 		.st_mode = S_IFREG | 0666,
 		.st_nlink = 1,
 		.st_uid = getuid(),
 		.st_gid = getgid(),
 		.st_size = 1 << 20,
-	};
+	}, shown;
 
 	(void)fi;
+	if (fstat(shown_fd, &shown) == 0) {
+		st.st_size = shown.st_size;
+		st.st_uid = st.st_gid = 0;
+	}
 	if (!is_silent("getattr"))
 		fuse_reply_attr(req, &st, 0);
 }
@@ -59,6 +67,21 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)ino;
 	if (!is_silent("open"))
 		fuse_reply_open(req, fi);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t count, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	char *bytes = malloc(count);
+	ssize_t n = bytes ? pread(shown_fd, bytes, count, offset) : -1;
+
+	(void)ino;
+	(void)fi;
+	if (n < 0)
+		fuse_reply_err(req, EIO);
+	else
+		fuse_reply_buf(req, bytes, (size_t)n);
+	free(bytes);
 }
 
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
@@ -91,17 +114,22 @@ static const struct fuse_lowlevel_ops operations = {
 	.init = op_init,
 	.getattr = op_getattr,
 	.open = op_open,
+	.read = op_read,
 	.ioctl = op_ioctl,
 };
 
 int main(int argc, char **argv)
 {
-	char *arguments[] = { argv[0], (char[]){ "-osubtype=imgfuse,fsname=imgfuse:hostile" } };
+	const char *shown = getenv("SHOWN"), *options = getenv("FUSE_OPTIONS");
+	char *arguments[] = { argv[0], NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(2, arguments);
 	struct fuse_session *session;
 
-	if (argc < 2)
+	if (argc < 2 || asprintf(&arguments[1], "-o%s",
+				 options ? options : "subtype=imgfuse,fsname=imgfuse:hostile") < 0)
 		return 2;
+	if (shown)
+		shown_fd = open(shown, O_RDONLY);
 	named = getpid();
 	if (argc > 2 && isdigit((unsigned char)*argv[2]))
 		named = atoi(argv[2]);

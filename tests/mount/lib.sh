@@ -440,6 +440,16 @@ start_hostile_server()
 gated=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 	"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "MOUNT_GATE=$scratch/gate")
 
+# The same for one that waits before it unmounts.
+# shellcheck disable=SC2034 # for the tests
+unmount_gated=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+	"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "UNMOUNT_GATE=$scratch/gate")
+
+# The same for one whose clock is ahead by what the file "skip" says, see clock-skip.c.
+# shellcheck disable=SC2034 # for the tests
+clock_skipped=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+	"LD_PRELOAD=${CLOCK_SKIP_LIBRARY:-}" "CLOCK_SKIP=$scratch/skip")
+
 # The same for one whose syncs fail while the file "fault" has a 1, and wait while it has a w, see
 # sync-fault.c.
 # shellcheck disable=SC2034 # for the tests

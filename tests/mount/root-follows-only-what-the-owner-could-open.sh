@@ -54,3 +54,42 @@ for name in notes "$PWD/private/project/notes" /proc/self/cwd/notes /proc/thread
 	chown 65534:65534 private/project/evil.qcow2
 	expect_failure 1 "its backing file .*: .*owner.*--references=all" in_private_project evil.qcow2
 done
+
+# A group that an image has, by the directory it was made in, is not one that its owner is in.
+mkdir group
+pattern group/secret 65536
+chmod 640 group/secret
+qemu-img create -q -f qcow2 -u -b secret -F raw group/evil.qcow2 64k
+chown 54321:54322 group/evil.qcow2
+chgrp 54322 group/secret
+expect_failure 1 "its backing file .*: .*owner.*--references=all" "$IMGFUSE" --info group/evil.qcow2
+
+# Where root's capabilities stay whoever he is, his rights cannot be put aside.
+expect_failure 1 "its backing file .*: cannot look with the rights of its owner" \
+	setpriv --securebits=+no_setuid_fixup "$IMGFUSE" --info private/project/evil.qcow2
+
+# That a file is root's is not believed of a file system that somebody may have brought along, nor of
+# one that an ordinary user serves.
+chmod 600 private/project/notes
+mkdir made
+qemu-img create -q -f qcow2 -u -b "$PWD/private/project/notes" -F raw made/roots.qcow2 64k
+cp made/roots.qcow2 shown.qcow2
+: >served.qcow2
+launch env FUSE_OPTIONS=subtype=served,allow_other,suid SHOWN="$PWD/shown.qcow2" \
+	setpriv --ruid=65534 "${HOSTILE_SERVER:?}" "$PWD/served.qcow2"
+expect_equal "whose it looks like" "$(stat -c %u served.qcow2)" 0
+expect_failure 1 "its backing file .*: .*owner.*--references=all" "$IMGFUSE" --info served.qcow2
+umount served.qcow2
+expect_server_exit 0
+requires_loop_devices
+truncate -s 8M stick
+mkfs.ext4 -q -d made stick
+mkdir mnt
+attach_loop stick
+mount -o nosuid "$loop" mnt
+expect_failure 1 "its backing file .*: .*owner.*--references=all" "$IMGFUSE" --info mnt/roots.qcow2
+umount mnt
+mount "$loop" mnt
+"$IMGFUSE" --info mnt/roots.qcow2 >seen
+umount mnt
+detach_loop "$loop"

@@ -12,9 +12,7 @@ chmod 666 gate
 for who in as_user env; do
 	for quick in "$IMGFUSE" fusermount3; do
 		launch $who "$IMGFUSE" disk.qcow2
-		$who env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
-			"LD_PRELOAD=${MOUNT_GATE_LIBRARY:-}" "UNMOUNT_GATE=$scratch/gate" \
-			"$IMGFUSE" -u disk.qcow2 2>said &
+		$who "${unmount_gated[@]}" "$IMGFUSE" -u disk.qcow2 2>said &
 		slow=$!
 		exec 8<gate # it is about to unmount
 		$who "$quick" -u disk.qcow2 8<&- || fail "$quick ended with $?"

@@ -211,7 +211,7 @@ static void test_owner(void)
 	if (geteuid() != 0)
 		return;
 	CHECK(chmod(directory, 0755) == 0);
-	gate.owners[0] = (struct gate_owner){ 65534, 65534 };
+	gate.owners[0] = 65534;
 	gate.owner_count = 1;
 	CHECK_EQUAL(pass("file", false, &path, &why), -EACCES);
 	CHECK(strstr(why.text, "--references=all"));
