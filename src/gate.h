@@ -39,8 +39,8 @@ struct gate {
 
 /*
  * What the image in @fd names is from now on the business of its owner, too. If a user serves the
- * file system that it is on, it is his, and who owns the image is what he says. And where set-user-ID
- * bits are not believed, nor is that a file is root's. Returns 0 or -errno.
+ * file system that it is on, it is his as well: who owns the image is what he says. And where
+ * set-user-ID bits are not believed, nor is that a file is root's. Returns 0 or -errno.
  */
 int gate_note_owners(struct gate *gate, int fd, struct imgfmt_error *reterr);
 

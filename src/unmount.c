@@ -142,7 +142,7 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
 {
-	/* between our look and the unmounting somebody may lay another one over it, which that takes */
+	/* somebody may just have laid another one over it, and that is gone in its place */
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int r = try_unmount(identity, lazy, reterr);
 
