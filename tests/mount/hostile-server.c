@@ -121,13 +121,15 @@ static const struct fuse_lowlevel_ops operations = {
 int main(int argc, char **argv)
 {
 	const char *shown = getenv("SHOWN"), *options = getenv("FUSE_OPTIONS");
-	char *arguments[] = { argv[0], NULL };
+	char mount_options[128];
+	char *arguments[] = { argv[0], mount_options };
 	struct fuse_args args = FUSE_ARGS_INIT(2, arguments);
 	struct fuse_session *session;
 
-	if (argc < 2 || asprintf(&arguments[1], "-o%s",
-				 options ? options : "subtype=imgfuse,fsname=imgfuse:hostile") < 0)
+	if (argc < 2)
 		return 2;
+	snprintf(mount_options, sizeof(mount_options), "-o%s",
+		 options ? options : "subtype=imgfuse,fsname=imgfuse:hostile");
 	if (shown)
 		shown_fd = open(shown, O_RDONLY);
 	named = getpid();
