@@ -5,6 +5,7 @@
  */
 #include "channel.h"
 #include "helper.h"
+#include "lastwords.h"
 #include "log.h"
 #include "outcome.h"
 #include "supervision.h"
@@ -147,6 +148,8 @@ int supervisor_clean_up(struct supervisor *supervisor)
 	bool was_dead;
 
 	was_dead = remove_mount(supervisor);
+	if (supervisor->lastwords_fd >= 0)
+		lastwords_say(supervisor->lastwords_fd, supervisor->options->image);
 	shutdown_notify(supervisor);
 	r = judge(supervisor, status, was_dead);
 	outcome_write(supervisor->outcome_fd, r, supervisor->complaint);

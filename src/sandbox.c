@@ -111,6 +111,11 @@ static int restrict_by_landlock(void)
 	return (int)version;
 }
 
+bool sandbox_is_built(void)
+{
+	return !SANITIZED;
+}
+
 /* ---- the two steps ---- */
 
 void sandbox_begin(const char *name)

@@ -9,6 +9,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
+/* Is there a sandbox in this build? The sanitizers need what it takes away. */
+bool sandbox_is_built(void);
+
 /*
  * Give up privileges for good, core dumps, being looked at by other processes of the user, and,
  * where there is Landlock, all files and network addresses that are not open now. To be called by

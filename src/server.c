@@ -7,6 +7,7 @@
  */
 #include "server.h"
 
+#include "array.h"
 #include "background.h"
 #include "channel.h"
 #include "cleanup.h"
@@ -19,6 +20,7 @@
 #include "serve.h"
 #include "session.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,18 +63,26 @@ static void describe(const struct export_inode *inode, char *text, size_t size)
 }
 
 /*
- * Leave the caller's terminal: what is typed there is for the supervisor. In the foreground keep
- * standard error all the same, where a crash can say something.
+ * Leave the caller's terminal: what is typed there is for the supervisor, and what is said there he
+ * says. Without a sandbox keep standard error in the foreground, for who looks for a mistake.
  */
 static int leave(const struct server_start *start)
 {
+	int r;
+
 	/* being told to end is, from here on, the supervisor's business too */
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return background_detach(start->options->daemonize);
+	r = background_detach(start->options->daemonize);
+	if (r < 0 || start->lastwords_fd < 0)
+		return r;
+	if (dup2(start->lastwords_fd, STDERR_FILENO) < 0)
+		return -errno;
+	close(start->lastwords_fd);
+	return 0;
 }
 
 static int mount_disk(struct session *session, struct export_inode *inode, const struct disk *disk,
@@ -135,6 +145,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 static int open_and_serve(const struct server_start *start)
 {
 	const struct options *options = start->options;
+	const int keep[] = { start->channel, start->lastwords_fd };
 	struct inherited inherited;
 	struct imgfmt_info info;
 	struct disk disk;
@@ -146,7 +157,7 @@ static int open_and_serve(const struct server_start *start)
 		return r;
 	}
 	r = disk_open(&disk, options, options->read_only);
-	inherited_close(&inherited, &start->channel, 1);
+	inherited_close(&inherited, keep, ARRAY_LENGTH(keep));
 	if (r < 0)
 		return r;
 	imgfmt_get_info(disk.image, &info);

@@ -14,7 +14,8 @@
 struct server_start {
 	const struct options *options;
 	const struct place *place;
-	int channel; /* to the supervisor */
+	int channel;      /* to the supervisor */
+	int lastwords_fd; /* what becomes standard error; or -1: it stays */
 };
 
 /* Be the server. Returns its exit status. Its messages have gone to the supervisor. */

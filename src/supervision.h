@@ -33,8 +33,9 @@ struct supervisor {
 	const struct place *place;
 	struct announcement announcement;
 	int signal_fd;
-	int watch_fd;   /* the caller's, who is gone when its other end is closed; or -1 */
-	int outcome_fd; /* where whoever waits for the end finds how it went */
+	int watch_fd;     /* the caller's, who is gone when its other end is closed; or -1 */
+	int outcome_fd;   /* where whoever waits for the end finds how it went */
+	int lastwords_fd; /* the server's standard error; or -1: it has ours */
 
 	pid_t server;
 	int server_fd;                   /* our end of the channel */

@@ -11,9 +11,11 @@
 #include "cleanup.h"
 #include "helper.h"
 #include "inherited.h"
+#include "lastwords.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "outcome.h"
+#include "sandbox.h"
 #include "server.h"
 #include "signals.h"
 #include "supervision.h"
@@ -269,6 +271,7 @@ static int be_server(const struct supervisor *supervisor, int channel)
 		.options = supervisor->options,
 		.place = supervisor->place,
 		.channel = channel,
+		.lastwords_fd = supervisor->lastwords_fd,
 	};
 	sigset_t set;
 
@@ -342,7 +345,8 @@ int supervise(const struct options *options, const struct place *place, struct p
 		.helper_fd = -1,
 		.watch_fd = options->watch_fd ? options->watch_fd : -1,
 	};
-	_cleanup_close_ int signal_fd = -1, outcome_fd = -1;
+	_cleanup_close_ int signal_fd = -1, outcome_fd = -1, lastwords_fd = -1;
+	const bool confined = options->sandbox && sandbox_is_built();
 	struct inherited inherited = { 0 };
 	int status;
 
@@ -354,13 +358,16 @@ int supervise(const struct options *options, const struct place *place, struct p
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal_fd = signals_open(signals);
 	outcome_fd = outcome_create();
-	if (signal_fd < 0 || outcome_fd < 0) {
+	if (confined)
+		lastwords_fd = lastwords_create();
+	if (signal_fd < 0 || outcome_fd < 0 || (confined && lastwords_fd < 0)) {
 		log_error("cannot start: %s", strerror(errno));
 		inherited_finish(&inherited);
 		return 1;
 	}
 	supervisor.signal_fd = signal_fd;
 	supervisor.outcome_fd = outcome_fd;
+	supervisor.lastwords_fd = lastwords_fd;
 	status = start_server(&supervisor, &inherited);
 	inherited_finish(&inherited);
 	return status;

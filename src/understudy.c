@@ -74,6 +74,7 @@ static void be_helper(struct supervisor *supervisor, int fd)
 		supervisor->server_pidfd,
 		supervisor->signal_fd,
 		supervisor->outcome_fd,
+		supervisor->lastwords_fd,
 		supervisor->announcement.pidfile->fd,
 	};
 	struct inherited inherited;

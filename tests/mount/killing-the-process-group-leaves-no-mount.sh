@@ -7,7 +7,7 @@
 
 make_disk
 python3 - "${ATTEMPTS:-150}" "$IMGFUSE" "$PWD/disk.qcow2" <<'END'
-import faulthandler, os, random, select, signal, subprocess, sys
+import faulthandler, fcntl, os, random, select, signal, subprocess, sys, time
 faulthandler.dump_traceback_later(240, exit=True)
 attempts, program, target = sys.argv[1:]
 seed = random.randrange(1 << 32)
@@ -19,14 +19,12 @@ def is_mounted(mounts):
     return any(line.split()[4] == target for line in mounts)
 
 for attempt in range(int(attempts)):
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts, \
+            open(target, "r+b") as image:
         changes = select.poll()
         changes.register(mounts, select.POLLPRI | select.POLLERR)
-        # Those who live on keep our end of this pipe open.
-        read_end, write_end = os.pipe()
         process = subprocess.Popen([program, target], start_new_session=True, stdin=subprocess.DEVNULL,
-                                   stdout=write_end, stderr=write_end)
-        os.close(write_end)
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not is_mounted(mounts):
             changes.poll(1000)
             assert process.poll() is None, "it ended by itself"
@@ -34,9 +32,11 @@ for attempt in range(int(attempts)):
             pass  # the moment differs
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        while os.read(read_end, 4096):
-            pass
-        os.close(read_end)
-        assert not is_mounted(mounts), f"attempt {attempt}: a dead mount is left"
+        # The server has locked it as long as it lives.
+        fcntl.lockf(image, fcntl.LOCK_EX)
+        deadline = time.monotonic() + 60
+        while is_mounted(mounts):
+            assert time.monotonic() < deadline, f"attempt {attempt}: a dead mount is left"
+            changes.poll(1000)
 subprocess.run(["qemu-img", "check", "-q", "disk.qcow2"], check=True)
 END
