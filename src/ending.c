@@ -4,6 +4,7 @@
  */
 #include "ending.h"
 
+#include "array.h"
 #include "cleanup.h"
 #include "log.h"
 #include "outcome.h"
@@ -65,26 +66,73 @@ static int open_process(struct process *process, pid_t pid, const struct mount_e
 	return -ESRCH;
 }
 
+/* Open the outcome of the export of @entry in one process. Returns it, or -errno. */
+static int open_outcome(pid_t pid, int outcome_fd, const struct mount_entry *entry,
+			struct family *ret)
+{
+	_cleanup_close_ int fd = outcome_open(pid, outcome_fd, entry->user);
+
+	if (fd < 0)
+		return fd;
+	if (outcome_read_family(fd, ret) < 0 || ret->device != entry->device)
+		return -EBADF;
+	return steal_fd(&fd);
+}
+
+/* Find it in any of them: each may just have been killed. */
+static int find_outcome(const struct identity *identity, const struct mount_entry *entry,
+			struct family *ret)
+{
+	const pid_t holders[] = { identity->supervisor, identity->helper, identity->server };
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(holders); i++) {
+		int found = open_outcome(holders[i], identity->outcome_fd, entry, ret);
+
+		if (found >= 0)
+			return found;
+		/* the worst of what is found: who may not look knows nothing */
+		if (found == -EACCES || (found != -ENOENT && r != -EACCES))
+			r = found;
+	}
+	return r;
+}
+
+/* Who they are: by the supervisor's word, or where that may not be read, by the server's. */
+static int find_family(struct ending *ending, const struct identity *identity,
+		       const struct mount_entry *entry, struct family *ret)
+{
+	ending->outcome_fd = find_outcome(identity, entry, ret);
+	ending->vouched = ending->outcome_fd >= 0;
+	if (ending->vouched)
+		return 0;
+	if (ending->outcome_fd != -EACCES)
+		return ending->outcome_fd == -ENOENT ? -ESRCH : -EBADF;
+	ret->supervisor = identity->supervisor;
+	ret->helper = identity->helper;
+	ret->server = identity->server;
+	return 0;
+}
+
 int ending_open(struct ending *ret, const struct mount_entry *entry,
 		const struct identity *identity)
 {
-	int server, supervisor, helper;
+	int server, supervisor, helper, r;
+	struct family family;
 
 	if (identity->version != IDENTITY_VERSION ||
 	    identity->pid_namespace != identity_own_namespace())
 		return -EXDEV;
+	r = find_family(ret, identity, entry, &family);
+	if (r < 0)
+		return r;
 	/* where the one is killed the other stands in for it */
-	server = open_process(&ret->server, identity->server, entry);
-	supervisor = open_process(&ret->supervisor, identity->supervisor, entry);
-	helper = open_process(&ret->helper, identity->helper, entry);
+	server = open_process(&ret->server, family.server, entry);
+	supervisor = open_process(&ret->supervisor, family.supervisor, entry);
+	helper = open_process(&ret->helper, family.helper, entry);
 	if (server == -EPERM || supervisor == -EPERM || helper == -EPERM)
 		return -EPERM;
-	if (server < 0)
-		return server;
-	ret->outcome_fd = outcome_open(identity->supervisor, identity->outcome_fd, entry->user);
-	if (ret->outcome_fd < 0)
-		ret->outcome_fd = outcome_open(identity->helper, identity->outcome_fd, entry->user);
-	return 0;
+	return server < 0 ? server : 0;
 }
 
 void ending_finish(struct ending *ending)
@@ -113,15 +161,15 @@ static bool let_go_on(const struct process *process)
 }
 
 /* Wait until a process has ended, and say one does after @patience ms, unless that is -1. */
-static int wait_for_end(const struct process *process, int patience, const char *path,
-			struct imgfmt_error *reterr)
+static int wait_for_end(const struct ending *ending, const struct process *process, int patience,
+			const char *path, struct imgfmt_error *reterr)
 {
 	struct pollfd ended = { .fd = process->fd, .events = POLLIN };
 	bool was_told = false;
 	int r;
 
 	while (process->fd >= 0) {
-		if (let_go_on(process) && !was_told) {
+		if (ending->vouched && let_go_on(process) && !was_told) {
 			log_warning("%s: process %d of the export was stopped; continued it, as it "
 				    "has to end",
 				    path, (int)process->pid);
@@ -163,12 +211,12 @@ int ending_wait(const struct ending *ending, int patience, const char *path,
 	struct outcome outcome;
 	int r;
 
-	r = wait_for_end(&ending->server, patience, path, reterr);
+	r = wait_for_end(ending, &ending->server, patience, path, reterr);
 	if (r == 0)
-		r = wait_for_end(&ending->supervisor, patience, path, reterr);
+		r = wait_for_end(ending, &ending->supervisor, patience, path, reterr);
 	/* without an outcome it was killed, and the helper is at work */
 	if (r == 0 && !has_outcome(ending, &outcome))
-		r = wait_for_end(&ending->helper, patience, path, reterr);
+		r = wait_for_end(ending, &ending->helper, patience, path, reterr);
 	if (r < 0)
 		return r;
 	if (!has_outcome(ending, &outcome))

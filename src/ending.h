@@ -16,6 +16,7 @@ struct process {
 struct ending {
 	struct process server, supervisor, helper;
 	int outcome_fd; /* or why there is none: -errno */
+	bool vouched;   /* not only the server says that they are its processes */
 };
 
 #define ENDING_NONE                         \
@@ -27,11 +28,13 @@ struct ending {
 	})
 
 /*
- * Get hold of the processes that the export of @entry says it has, while they are there. What
- * another user's export says is believed as far as they are his.
+ * Get hold of the processes of the export of @entry, while they are there. The server says where to
+ * look for the outcome, and the supervisor says there who they are. Where that may not be looked
+ * into, what the server says has to do. They have to be the user's who has mounted it.
  *
  * Returns 0, or what leaves nobody to wait for: -EXDEV, they are in another PID namespace; -EPERM,
- * they are not that user's; -ESRCH, there is no server. @ret is to be finished in any case.
+ * they are not that user's; -EBADF, nobody vouches for them; -ESRCH, there is no server. @ret is to
+ * be finished in any case.
  */
 int ending_open(struct ending *ret, const struct mount_entry *entry,
 		const struct identity *identity);
@@ -43,7 +46,7 @@ bool ending_has_server(const struct ending *ending);
 
 /*
  * Wait until the export has ended. Those of its processes that somebody has stopped are made to go
- * on. After @patience ms a message says for whom we wait, unless that is -1; @path is for messages.
+ * on, if they are vouched for. After @patience ms a message says for whom we wait, unless that is -1; @path is for messages.
  * Returns 0 where the image is final, or -errno with the reason in @reterr.
  */
 int ending_wait(const struct ending *ending, int patience, const char *path,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How an export says which processes it has: an ioctl(2) on its file, asked by --unmount, which has
- * to wait for their end.
+ * to wait for their end. It is where to look for the outcome, and that says who they are.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 struct identity {
 	uint32_t version;   /* IDENTITY_VERSION */
-	int32_t outcome_fd; /* the descriptor of the outcome in the first two */
+	int32_t outcome_fd; /* the descriptor of the outcome in all of them */
 	int32_t supervisor; /* process ids, as the PID namespace of the export numbers them */
 	int32_t helper;
 	int32_t server;

@@ -264,6 +264,8 @@ static int not_waited_for(const struct revert *revert, int r, struct imgfmt_erro
 			      "waited for" :
 		r == -EPERM ? "it calls processes of another user its own, so that its end cannot "
 			      "be waited for" :
+		r == -EBADF ? "the processes that it calls its own say nothing of it, so that its "
+			      "end cannot be waited for" :
 			      "its server has gone without a word";
 	char whose[64] = "";
 

@@ -145,7 +145,7 @@ static int serve_disk(struct disk *disk, const struct server_start *start)
 static int open_and_serve(const struct server_start *start)
 {
 	const struct options *options = start->options;
-	const int keep[] = { start->channel, start->lastwords_fd };
+	const int keep[] = { start->channel, start->outcome_fd, start->lastwords_fd };
 	struct inherited inherited;
 	struct imgfmt_info info;
 	struct disk disk;

@@ -15,6 +15,7 @@ struct server_start {
 	const struct options *options;
 	const struct place *place;
 	int channel;      /* to the supervisor */
+	int outcome_fd;   /* the supervisor's, see outcome.h; this process can only read it */
 	int lastwords_fd; /* what becomes standard error; or -1: it stays */
 };
 

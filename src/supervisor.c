@@ -271,6 +271,7 @@ static int be_server(const struct supervisor *supervisor, int channel)
 		.options = supervisor->options,
 		.place = supervisor->place,
 		.channel = channel,
+		.outcome_fd = supervisor->outcome_fd,
 		.lastwords_fd = supervisor->lastwords_fd,
 	};
 	sigset_t set;
@@ -280,6 +281,7 @@ static int be_server(const struct supervisor *supervisor, int channel)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	outcome_protect(supervisor->outcome_fd);
 	return server_run(&start);
 }
 

@@ -98,7 +98,15 @@ void understudy_introduce(struct supervisor *supervisor)
 		.supervisor = getpid(),
 		.helper = supervisor->helper,
 	};
+	const struct family family = {
+		.version = FAMILY_VERSION,
+		.supervisor = getpid(),
+		.helper = supervisor->helper,
+		.server = supervisor->server,
+		.device = supervisor->mount.device,
+	};
 
+	outcome_write_family(supervisor->outcome_fd, &family);
 	supervisor_tell_server(supervisor, &message);
 }
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hostile-server MOUNTPOINT [SILENCE | PID]: a file system that calls its type as ours does. Asked
- * who it is, it names itself, or PID, and says that its image is final, which there is not. It does
- * not answer what SILENCE names: getattr, open or ioctl. Prints a line when it is there, and ends
- * when it is unmounted.
+ * hostile-server MOUNTPOINT [SILENCE | PID | PID:FD]: a file system that calls its type as ours
+ * does. Asked who it is, it names itself, and says that its image is final, which there is not; and
+ * that its processes are PID. Or it names that one, with FD as the descriptor of the outcome. It
+ * does not answer what SILENCE names: getattr, open or ioctl. Prints a line when it is there, and
+ * ends when it is unmounted.
  *
  * $FUSE_OPTIONS are to mount with. It shows the file $SHOWN, as root's, or otherwise nothing.
  */
 #define FUSE_USE_VERSION 314
 
+#include "cleanup.h"
 #include "identity.h"
+#include "mountinfo.h"
 #include "outcome.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -27,7 +29,7 @@
 static const char *silence = "";
 static int shown_fd = -1;
 static int outcome_fd;
-static pid_t named;
+static pid_t holder;
 
 static bool is_silent(const char *request)
 {
@@ -91,9 +93,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
 	const struct identity identity = {
 		.version = IDENTITY_VERSION,
 		.outcome_fd = outcome_fd,
-		.supervisor = named,
-		.helper = named,
-		.server = named,
+		.supervisor = holder,
+		.helper = holder,
+		.server = holder,
 		.pid_namespace = identity_own_namespace(),
 	};
 
@@ -118,6 +120,24 @@ static const struct fuse_lowlevel_ops operations = {
 	.ioctl = op_ioctl,
 };
 
+/* What the supervisor of an export would say. */
+static void create_outcome(const char *mountpoint, pid_t named)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	struct family family = {
+		.version = FAMILY_VERSION,
+		.supervisor = named,
+		.helper = named,
+		.server = named,
+	};
+
+	if (mountinfo_find_target(mountpoint, &entry) == 0)
+		family.device = entry.device;
+	outcome_fd = outcome_create();
+	outcome_write(outcome_fd, 0, "");
+	outcome_write_family(outcome_fd, &family);
+}
+
 int main(int argc, char **argv)
 {
 	const char *shown = getenv("SHOWN"), *options = getenv("FUSE_OPTIONS");
@@ -125,6 +145,7 @@ int main(int argc, char **argv)
 	char *arguments[] = { argv[0], mount_options };
 	struct fuse_args args = FUSE_ARGS_INIT(2, arguments);
 	struct fuse_session *session;
+	pid_t named;
 
 	if (argc < 2)
 		return 2;
@@ -132,16 +153,16 @@ int main(int argc, char **argv)
 		 options ? options : "subtype=imgfuse,fsname=imgfuse:hostile");
 	if (shown)
 		shown_fd = open(shown, O_RDONLY);
-	named = getpid();
-	if (argc > 2 && isdigit((unsigned char)*argv[2]))
-		named = atoi(argv[2]);
-	else if (argc > 2)
+	holder = named = getpid();
+	if (argc > 2 && sscanf(argv[2], "%d:%d", &named, &outcome_fd) < 1)
 		silence = argv[2];
-	outcome_fd = outcome_create();
-	outcome_write(outcome_fd, 0, "");
+	if (outcome_fd > 0)
+		holder = named;
 	session = fuse_session_new(&args, &operations, sizeof(operations), NULL);
 	if (!session || fuse_session_mount(session, argv[1]) < 0)
 		return 1;
+	if (outcome_fd == 0)
+		create_outcome(argv[1], named);
 	fuse_session_loop(session);
 	fuse_session_unmount(session);
 	fuse_session_destroy(session);

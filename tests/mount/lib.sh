@@ -421,7 +421,7 @@ become_users_directory()
 	fi
 }
 
-# start_hostile_server MOUNTPOINT [SILENCE | PID]: one of that user's, see hostile-server.c. Sets
+# start_hostile_server MOUNTPOINT [SILENCE | PID | PID:FD]: one of that user's, see hostile-server.c. Sets
 # hostile to its pid.
 start_hostile_server()
 {

@@ -3,7 +3,7 @@
 #
 # What serves an image has given up everything else: each of its threads has a filter of system
 # calls, no privilege and no way to one; and it has nothing open but the image, the mount, what leads
-# to the supervisor, and something to print to. With --sandbox=off it has given up nothing.
+# to the supervisor, something to print to, and to read how it ends. With --sandbox=off it has given up nothing.
 . "$(dirname "$0")/lib.sh"
 
 # expect_status NAME REGEX: what /proc says of each thread.
@@ -36,7 +36,10 @@ if [ "$(id -u)" -eq 0 ]; then
 	expect_equal "what is open" \
 		"$(grep -vxE '/dev/fuse|/dev/null|anon_inode:\[eventfd\]|socket:\[[0-9]+\]' open)" \
 		"/memfd:last words (deleted)
+/memfd:outcome (deleted)
 $PWD/disk.qcow2"
+	outcome=$(find "/proc/$serving/fd" -type l -lname '*memfd:outcome*' -printf '%f')
+	expect_match "how its outcome is open" "$(grep flags: "/proc/$serving/fdinfo/$outcome")" '00$'
 	expect_equal "sockets" "$(grep -c socket: open)" 1
 else
 	expect_some_failure ls "/proc/$serving/fd/"
