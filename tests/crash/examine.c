@@ -78,7 +78,7 @@ static bool examine_state(struct examination *examination, const struct life *li
 	examination->leaky += judgement.leaks > 0;
 	if (examination->qemu_every > 0 && !state->thorough &&
 	    (examination->states % examination->qemu_every == 0 || judgement.errors > 0)) {
-		char text[200] = "";
+		char text[400] = "";
 
 		examination->compared++;
 		qemu_compare(state->files, &judgement, text, sizeof(text));

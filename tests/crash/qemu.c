@@ -48,8 +48,8 @@ int qemu_save(const struct memfile *files, const char *directory)
 	return 0;
 }
 
-/* Run a command in a directory, and get what it prints (malloc'ed), however it ends. */
-static char *run(const char *directory, const char *command, size_t *ret_length)
+/* Run a command in a directory, and get what it prints (malloc'ed), however it ends: as wait(2). */
+static char *run(const char *directory, const char *command, size_t *ret_length, int *ret_status)
 {
 	_cleanup_free_ char *line = NULL;
 	char *output = NULL;
@@ -72,7 +72,7 @@ static char *run(const char *directory, const char *command, size_t *ret_length)
 		count = fread(output + length, 1, capacity - length - 1, stream);
 		length += count;
 	} while (count > 0);
-	pclose(stream);
+	*ret_status = pclose(stream);
 	if (output)
 		output[length] = '\0';
 	*ret_length = length;
@@ -94,11 +94,13 @@ static void compare_check(const char *directory, const struct judgement *judgeme
 	_cleanup_free_ char *report = NULL;
 	uint64_t corruptions, leaks;
 	size_t length;
+	int status = -1;
 
-	report = run(directory, "qemu-img check -f qcow2 --output=json image.qcow2 2>/dev/null",
-		     &length);
+	report = run(directory, "qemu-img check -f qcow2 --output=json image.qcow2 2>&1", &length,
+		     &status);
 	if (!report || !strstr(report, "\"check-errors\"")) {
-		snprintf(text, capacity, "qemu-img check does not work");
+		snprintf(text, capacity, "qemu-img check does not work: status 0x%x, it says '%s'",
+			 (unsigned int)status, report ? report : "");
 		return;
 	}
 	corruptions =
@@ -117,10 +119,11 @@ static void compare_content(const char *directory, const struct judgement *judge
 {
 	_cleanup_free_ char *content = NULL;
 	size_t length;
+	int status;
 
 	content = run(directory,
 		      "qemu-img convert -f qcow2 -O raw image.qcow2 disk 2>/dev/null && cat disk",
-		      &length);
+		      &length, &status);
 	if (!content || length != judgement->size ||
 	    memcmp(content, judgement->content, length) != 0)
 		snprintf(text, capacity, "qemu-img reads something else from the disk");

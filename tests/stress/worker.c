@@ -129,17 +129,22 @@ static void do_read(struct worker *worker)
 	struct range range = choose_range(worker);
 	struct view view =
 		model_look(work->model, range.guest_offset, range.length, worker->superseded);
-	char text[400];
-	bool done;
+	char text[400], later[400];
+	bool done, again;
 	int r;
 
 	r = imgfmt_read(work->image, worker->words, range.length, range.guest_offset);
 	if (!check_result(worker, OPERATION_READ, range, view.start, r, &done) || !done)
 		return;
-	if (!model_allows(work->model, &view, range.guest_offset, range.length, worker->words, text,
-			  sizeof(text)))
-		fail(work, "read 0x%" PRIx64 " +0x%" PRIx64 ": %s", range.guest_offset,
-		     range.length, text);
+	if (model_allows(work->model, &view, range.guest_offset, range.length, worker->words, text,
+			 sizeof(text)))
+		return;
+	/* was it on its way, or is that where it stays? */
+	again = imgfmt_read(work->image, worker->words, range.length, range.guest_offset) == 0 &&
+		!model_allows(work->model, &view, range.guest_offset, range.length, worker->words,
+			      later, sizeof(later));
+	fail(work, "read 0x%" PRIx64 " +0x%" PRIx64 ": %s; read again: %s", range.guest_offset,
+	     range.length, text, again ? later : "right");
 }
 
 static void do_write(struct worker *worker)

@@ -28,7 +28,7 @@ struct work {
 	pthread_mutex_t mutex; /* all below */
 	struct tally tally;
 	_Atomic bool stop;
-	char error[512]; /* what went wrong first, or "" */
+	char error[1024]; /* what went wrong first, or "" */
 };
 
 #define WORK_MAX_THREADS 64
