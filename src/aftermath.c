@@ -98,7 +98,7 @@ static bool remove_mount(struct supervisor *supervisor)
 	/* it may have been killed before it told us; what is not dead is not what it has left */
 	if (!supervisor->mount.source &&
 	    (stat(supervisor->place->mountpoint, &st) == 0 || errno != ENOTCONN ||
-	     supervisor_find_mount(supervisor) < 0))
+	     supervisor_find_mount(supervisor, 0, 0) < 0))
 		return false;
 	return helper_remove_dead_mount(&supervisor->mount);
 }

@@ -17,7 +17,8 @@
 enum message_type {
 	/* from the server */
 	MESSAGE_LOG = 1, /* value: the priority; text: what to say */
-	MESSAGE_MOUNTED, /* nothing is served before the answer, which is MESSAGE_HELPER */
+	MESSAGE_MOUNTED, /* device, unique: which mount, where it knows; MESSAGE_HELPER is the answer,
+			  * and nothing is served before that */
 	MESSAGE_USABLE,  /* text: what the image is */
 	MESSAGE_CORRECT, /* value: enum correction; size, times, range; helper: who is to do it */
 	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */
@@ -49,6 +50,7 @@ struct message {
 	uint64_t size;
 	struct timespec times[2]; /* of the last access, and of the last change */
 	uint64_t range[2];        /* where it begins, and where it ends */
+	uint64_t device, unique;  /* see mountinfo.h */
 	char text[LOG_MESSAGE_MAX];
 };
 

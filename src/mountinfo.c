@@ -34,6 +34,11 @@ bool mount_entry_is_ours(const struct mount_entry *entry)
 	return strcmp(entry->type, MOUNT_TYPE) == 0;
 }
 
+bool mount_entry_is_strangers(const struct mount_entry *entry)
+{
+	return strncmp(entry->type, "fuse", strlen("fuse")) == 0 && entry->user != geteuid();
+}
+
 /* Undo the \ooo escapes of the kernel, in place. */
 static char *unescape(char *text)
 {
@@ -126,8 +131,9 @@ static int mount_number(int directory_fd, const char *target, unsigned int which
 {
 	struct statx stx;
 
-	if (statx(directory_fd, target, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		  which, &stx) < 0)
+	if (statx(directory_fd, target,
+		  AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, which,
+		  &stx) < 0)
 		return -errno;
 	if (!(stx.stx_mask & which))
 		return -ENOTSUP;
@@ -135,13 +141,19 @@ static int mount_number(int directory_fd, const char *target, unsigned int which
 	return 0;
 }
 
-/* Does the path of a mount lead to another one? Where the kernel does not tell it does not. */
-static bool is_covered(const struct mount_entry *entry)
+/*
+ * Both numbers of the mount that a path leads to at one moment: a moment later that may be another
+ * one. The number that is never given twice is 0 where there is none.
+ */
+static int both_numbers(const char *target, uint64_t *ret_id, uint64_t *ret_unique)
 {
-	uint64_t number = 0;
-	int r = mount_number(AT_FDCWD, entry->target, STATX_MNT_ID, &number);
+	_cleanup_close_ int fd = open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	return r == 0 ? number != entry->id : r == -ENOENT || r == -ENOTDIR;
+	if (fd < 0)
+		return -errno;
+	if (mount_number(fd, "", STATX_MNT_ID_UNIQUE, ret_unique) < 0)
+		*ret_unique = 0;
+	return mount_number(fd, "", STATX_MNT_ID, ret_id);
 }
 
 /*
@@ -164,17 +176,17 @@ static unsigned long uppermost(const char *target)
 	return number;
 }
 
-/* Of what is covered the kernel does not say the number. */
+/* Of what is covered, or where we may not look, the kernel does not say the number. */
 static bool is_identical(const struct mount_identity *identity, struct mount_entry *entry)
 {
-	uint64_t unique = 0;
+	uint64_t id = 0, unique = 0;
+	int r;
 
 	if (entry->device != identity->device || strcmp(entry->source, identity->source) != 0)
 		return false;
-	entry->covered = is_covered(entry);
-	return identity->unique == 0 || entry->covered ||
-	       (mount_number(AT_FDCWD, entry->target, STATX_MNT_ID_UNIQUE, &unique) == 0 &&
-		unique == identity->unique);
+	r = both_numbers(entry->target, &id, &unique);
+	entry->covered = r == 0 ? id != entry->id : r == -ENOENT || r == -ENOTDIR;
+	return identity->unique == 0 || entry->covered || r < 0 || unique == identity->unique;
 }
 
 bool mount_identity_is_at(const struct mount_identity *identity, int directory_fd, const char *name)

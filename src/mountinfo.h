@@ -30,6 +30,9 @@ void mount_entry_finish(struct mount_entry *entry);
 
 bool mount_entry_is_ours(const struct mount_entry *entry);
 
+/* Is it a file system that another user serves than the one whom we serve? */
+bool mount_entry_is_strangers(const struct mount_entry *entry);
+
 /*
  * Find the uppermost mount at the absolute path @target. Returns 0, -ENOENT where nothing is
  * mounted there, or another negative errno.

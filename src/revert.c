@@ -74,8 +74,7 @@ static int no_export(const char *target, struct imgfmt_error *reterr)
 /* Has another user laid a mount of his, whatever its type, over an export? */
 static bool is_cover(const struct mount_entry *entry)
 {
-	return is_strangers(entry) && strncmp(entry->type, "fuse", strlen("fuse")) == 0 &&
-	       mountinfo_hides_export(entry);
+	return mount_entry_is_strangers(entry) && mountinfo_hides_export(entry);
 }
 
 static int find_export(const char *target, struct mount_entry *ret, struct imgfmt_error *reterr)
@@ -141,21 +140,6 @@ static int remove_dead(const struct revert *revert, struct imgfmt_error *reterr)
 					"once; whether it will be complete is not known");
 	log_warning("%s: its server had died; removed the dead mount", revert->entry.target);
 	return 0;
-}
-
-/*
- * Another user has mounted over an export. No imgfuse does that, and however it ends is nothing to
- * whoever wants to see the export end.
- */
-static int remove_cover(const struct revert *revert, struct imgfmt_error *reterr)
-{
-	int r = remove_mount(revert, reterr);
-
-	if (r == 0)
-		log_warning("%s: removed a mount of the user with the id %u that lay over the "
-			    "export",
-			    revert->entry.target, (unsigned int)revert->entry.user);
-	return r;
 }
 
 /*
@@ -315,7 +299,7 @@ static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *
 		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
 	if (!is_cover(&revert.entry))
 		return end_export(&revert, reterr);
-	r = remove_cover(&revert, reterr);
+	r = unmount_cover(&revert.entry, reterr);
 	return r < 0 ? r : 1;
 }
 

@@ -214,10 +214,14 @@ static void wait_for_end(struct server *server)
 static int introduce(struct server *server)
 {
 	struct export_inode *inode = server->session->inode;
-	struct message message;
+	struct message message = {
+		.type = MESSAGE_MOUNTED,
+		.device = server->session->identity.device,
+		.unique = server->session->identity.unique,
+	};
 	int r;
 
-	r = channel_tell(server->channel, MESSAGE_MOUNTED, 0);
+	r = channel_send(server->channel, &message);
 	if (r < 0)
 		return r;
 	r = channel_receive(server->channel, &message);

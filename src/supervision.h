@@ -100,8 +100,11 @@ int64_t now_in_ms(void);
 /* How long that is from now, in ms, for poll(). */
 int shutdown_time_left(const struct supervisor *supervisor);
 
-/* Learn which mount is ours. Returns 0 or -errno. */
-int supervisor_find_mount(struct supervisor *supervisor);
+/*
+ * Learn which mount is ours: the uppermost one, unless @device and @unique, which say it, are not 0.
+ * Whatever they say, it has to look like ours. Returns 0 or -errno.
+ */
+int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t unique);
 
 /* Tell the server something. One that does not listen is killed: it must not keep us. */
 void supervisor_tell_server(const struct supervisor *supervisor, const struct message *message);

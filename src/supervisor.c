@@ -153,26 +153,48 @@ void supervisor_tell_server(const struct supervisor *supervisor, const struct me
 	log_error("%s: the server does not listen any more", supervisor->options->image);
 }
 
-int supervisor_find_mount(struct supervisor *supervisor)
+/* What another user has mounted can say that it is an export, and of what, but not that it is his. */
+static bool looks_like_ours(const struct mount_entry *entry, const struct place *place)
 {
+	return mount_entry_is_ours(entry) && !mount_entry_is_strangers(entry) &&
+	       strcmp(entry->source, place->source) == 0 &&
+	       strcmp(entry->target, place->mountpoint) == 0;
+}
+
+int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t unique)
+{
+	CLEANUP(mount_identity_finish)
+	struct mount_identity identity = {
+		.device = device,
+		.unique = unique,
+		.source = strdup(supervisor->place->source),
+	};
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
-	const struct place *place = supervisor->place;
 	int r;
 
-	r = mountinfo_find_target(place->mountpoint, &entry);
+	if (!identity.source)
+		return -ENOMEM;
+	if (device)
+		r = mountinfo_find_identity(&identity, &entry);
+	else
+		r = mountinfo_find_target(supervisor->place->mountpoint, &entry);
 	if (r < 0)
 		return r;
-	if (!mount_entry_is_ours(&entry) || strcmp(entry.source, place->source) != 0)
+	if (!looks_like_ours(&entry, supervisor->place))
 		return -ENOENT;
-	return mount_identity_init(&supervisor->mount, &entry);
+	if (!device)
+		return mount_identity_init(&supervisor->mount, &entry);
+	supervisor->mount = identity;
+	identity = (struct mount_identity){ 0 };
+	return 0;
 }
 
 /* The server has mounted. Returns 0, or -errno after it was logged. */
-static int adopt_mount(struct supervisor *supervisor)
+static int adopt_mount(struct supervisor *supervisor, const struct message *message)
 {
 	int r;
 
-	r = supervisor_find_mount(supervisor);
+	r = supervisor_find_mount(supervisor, message->device, message->unique);
 	if (r < 0) {
 		log_error("%s: mounted, but /proc/self/mountinfo does not show it",
 			  supervisor->place->mountpoint);
@@ -215,7 +237,7 @@ static bool handle_server(struct supervisor *supervisor)
 	if (message.type == MESSAGE_LOG) {
 		relay(supervisor, &message);
 	} else if (message.type == MESSAGE_MOUNTED && !supervisor->mount.source) {
-		if (adopt_mount(supervisor) < 0) {
+		if (adopt_mount(supervisor, &message) < 0) {
 			supervisor->failed = true;
 			supervisor_tell_server(supervisor, &stop);
 		}

@@ -5,6 +5,7 @@
 #include "unmount.h"
 
 #include "cleanup.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +74,7 @@ static int unmount_by_helper(const char *path, bool lazy, struct imgfmt_error *r
 }
 
 /* How often another mount may have come in between. */
-#define ATTEMPTS 16
+#define ATTEMPTS 64
 
 static int covered(struct imgfmt_error *reterr)
 {
@@ -140,12 +141,46 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 	return r < 0 && is_gone(identity) ? 0 : r;
 }
 
+int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
+{
+	CLEANUP(mount_identity_finish) struct mount_identity identity = { 0 };
+	int r;
+
+	r = mount_identity_init(&identity, cover);
+	if (r < 0)
+		return imgfmt_error_set(reterr, r, "out of memory");
+	r = unmount_target(&identity, cover->target, true, reterr);
+	if (r < 0 && !is_gone(&identity))
+		return r;
+	log_warning("%s: removed a mount of the user with the id %u that lay over the export",
+		    cover->target, (unsigned int)cover->user);
+	return 0;
+}
+
+/* Take away what lies over a mount. Returns whether there is hope that it can be unmounted then. */
+static bool clear_way(const struct mount_identity *identity)
+{
+	_cleanup_mount_entry_ struct mount_entry entry = { 0 }, cover = { 0 };
+	struct imgfmt_error why;
+
+	if (geteuid() != 0 || mountinfo_find_identity(identity, &entry) < 0)
+		return false;
+	if (!entry.covered)
+		return true;
+	if (mountinfo_find_target(entry.target, &cover) < 0 || !mount_entry_is_strangers(&cover))
+		return false;
+	unmount_cover(&cover, &why); /* or it has just gone, and perhaps there is another one */
+	return true;
+}
+
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
 {
 	/* somebody may just have laid another one over it, and that is gone in its place */
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int r = try_unmount(identity, lazy, reterr);
 
+		if (r == -EEXIST && clear_way(identity))
+			continue;
 		if (r < 0 || identity->unique == 0 || is_gone(identity))
 			return r;
 	}

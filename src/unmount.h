@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 /*
- * Unmount one mount, wherever it is by now: its path may have been renamed. @lazy detaches it
- * though it is in use. As ourselves where that is permitted, otherwise through fusermount3. Waits
+ * Unmount one mount, wherever it is by now: its path may have been renamed. Root takes away what
+ * other users have mounted over it. @lazy detaches it though it is in use. As ourselves where that is permitted, otherwise through fusermount3. Waits
  * until the kernel has written everything back to the server, so it must not be called by a thread
  * that serves.
  *
@@ -19,3 +19,10 @@
  * over it, or another negative errno, with the reason in @reterr.
  */
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr);
+
+/*
+ * Detach what another user has mounted over an export, where we may, and say so. No imgfuse does
+ * that, and however it ends is nothing to whoever wants to see the export end. Returns 0 or -errno
+ * as above.
+ */
+int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr);
