@@ -39,7 +39,7 @@ struct driver_extent {
 	uint64_t work;         /* how many entries of tables it took to find out, roughly */
 };
 
-struct driver_allocation; /* a driver's own record of host space handed out and not yet linked */
+struct driver_allocation; /* a driver's own record of a write that is under way */
 
 /* Where the caller of write_begin puts data. */
 struct driver_write {
@@ -53,7 +53,7 @@ struct driver_write {
 	 */
 	uint64_t head, tail;
 	bool fresh;                           /* the new space reads as zeroes already */
-	struct driver_allocation *allocation; /* NULL: the data goes over data that is in place */
+	struct driver_allocation *allocation; /* NULL: the driver need not know when it ends */
 };
 
 struct imgfmt_driver {
@@ -93,7 +93,7 @@ struct imgfmt_driver {
 	/*
 	 * Find host space for a write. Blocks while another write allocates the same guest
 	 * clusters (I4). With ret->allocation set, the caller must call write_end, however the
-	 * write ended. NULL: the format cannot be written.
+	 * write ended; also where nothing was allocated. NULL: the format cannot be written.
 	 */
 	int (*write_begin)(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 			   struct driver_write *ret);

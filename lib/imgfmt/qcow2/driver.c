@@ -148,6 +148,7 @@ static int init_state(struct qcow2 *q, const struct imgfmt_open_options *options
 	inflated_init(&q->inflated, (size_t)q->geometry.cluster_size);
 	q->fresh_from = host_size;
 	list_init(&q->allocations);
+	list_init(&q->in_place);
 	pthread_mutex_init(&q->flushing, NULL);
 	pthread_mutex_init(&q->meta, NULL);
 	pthread_cond_init(&q->allocation_ended, NULL);

@@ -10,7 +10,8 @@
  * I3 What a new cluster holds is in the host file before an entry points to it, and durable before
  *    the entry is durable.
  * I4 Two allocating writes to one guest cluster never overlap in time; the later one waits. So
- *    does zeroing.
+ *    does zeroing, also for writes in place: those must have ended before the next write fills what
+ *    zeroing has left in reserve.
  * I5 A freed cluster is not allocated again before the flush that made its freeing durable, nor
  *    while a request may still use it.
  *
@@ -81,6 +82,7 @@ struct qcow2 {
 	uint64_t free_hint;      /* no host cluster below is free */
 	uint64_t fresh_from;     /* no host byte from here on was ever written, or handed out */
 	struct list allocations; /* in flight: struct driver_allocation */
+	struct list in_place;    /* the same of writes that allocate nothing */
 	pthread_cond_t allocation_ended;
 	struct quarantine unlinked; /* by changes that are not durable yet */
 	struct waiting waiting;     /* durable, but a request may still use them; flushing too */
@@ -300,6 +302,9 @@ int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int 
  * a while. Returns how many subclusters from there on, at most @count, none has.
  */
 uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t guest_offset, uint64_t count);
+
+/* The same for allocations and writes in place: for who is about to zero. */
+uint64_t qcow2_wait_for_writes(struct qcow2 *q, uint64_t guest_offset, uint64_t count);
 
 int qcow2_zero(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 	       enum imgfmt_zero_mode mode, uint64_t *ret_length);

@@ -2,7 +2,8 @@
 /*
  * Writing in two phases: host space for guest clusters, and, once data is in place there, the table
  * entries that point to it (I3). Between the two an allocation is in flight, and whoever wants the
- * same guest clusters waits (I4).
+ * same guest clusters waits (I4). A write in place has nothing to link, and nobody who writes waits
+ * for it; but whoever zeroes does.
  */
 #include "qcow2.h"
 
@@ -13,19 +14,20 @@
 #include <stdlib.h>
 
 struct driver_allocation {
-	struct list link; /* in q->allocations */
+	struct list link; /* in q->allocations, or q->in_place */
 	struct run guest; /* clusters */
 	uint64_t host_first;
+	bool in_place;   /* that is all of it */
 	bool reserved;   /* the entries point there already */
 	struct run data; /* guest subclusters that will hold data, from the disk's start */
 };
 
 /* ---- allocations in flight ---- */
 
-/* How many clusters from @first on, at most @count, no allocation in flight has. */
-static uint64_t free_of_allocations(const struct qcow2 *q, uint64_t first, uint64_t count)
+/* How many clusters from @first on, at most @count, no one in a list has. */
+static uint64_t free_of(const struct list *list, uint64_t first, uint64_t count)
 {
-	list_for_each(link, &q->allocations) {
+	list_for_each(link, list) {
 		const struct driver_allocation *other =
 			list_entry(link, struct driver_allocation, link);
 
@@ -37,16 +39,50 @@ static uint64_t free_of_allocations(const struct qcow2 *q, uint64_t first, uint6
 	return count;
 }
 
+/* How many clusters have one of @count subclusters from the @start-th of the first cluster on. */
+static uint64_t clusters_touched(const struct qcow2_geometry *geometry, unsigned int start,
+				 uint64_t count)
+{
+	return (start + count + geometry->subclusters - 1) / geometry->subclusters;
+}
+
 uint64_t qcow2_wait_for_allocations(struct qcow2 *q, uint64_t guest_offset, uint64_t count)
 {
 	const struct qcow2_geometry *geometry = &q->geometry;
 	unsigned int start = subcluster_index(geometry, guest_offset);
 	uint64_t first = cluster_of(geometry, guest_offset);
-	uint64_t clusters = (start + count + geometry->subclusters - 1) / geometry->subclusters;
+	uint64_t clusters = clusters_touched(geometry, start, count);
 	uint64_t free;
 
-	while ((free = free_of_allocations(q, first, clusters)) == 0)
+	while ((free = free_of(&q->allocations, first, clusters)) == 0)
 		pthread_cond_wait(&q->allocation_ended, &q->meta);
+	return min_u64(count, free * geometry->subclusters - start);
+}
+
+/* Wait for the writes in place in one cluster. Meanwhile it is as if it were being allocated. */
+static void wait_for_writes_in_place(struct qcow2 *q, uint64_t guest_cluster)
+{
+	struct driver_allocation claim = { .guest = { guest_cluster, 1 } };
+
+	list_append(&q->allocations, &claim.link);
+	while (free_of(&q->in_place, guest_cluster, 1) == 0)
+		pthread_cond_wait(&q->allocation_ended, &q->meta);
+	list_remove(&claim.link);
+	pthread_cond_broadcast(&q->allocation_ended);
+}
+
+uint64_t qcow2_wait_for_writes(struct qcow2 *q, uint64_t guest_offset, uint64_t count)
+{
+	const struct qcow2_geometry *geometry = &q->geometry;
+	unsigned int start = subcluster_index(geometry, guest_offset);
+	uint64_t first = cluster_of(geometry, guest_offset), free;
+
+	count = qcow2_wait_for_allocations(q, guest_offset, count);
+	free = free_of(&q->in_place, first, clusters_touched(geometry, start, count));
+	if (free == 0) {
+		wait_for_writes_in_place(q, first);
+		free = 1;
+	}
 	return min_u64(count, free * geometry->subclusters - start);
 }
 
@@ -58,6 +94,15 @@ static void end_allocation(struct qcow2 *q, struct driver_allocation *allocation
 }
 
 /* ---- begin ---- */
+
+static struct run guest_clusters(const struct qcow2_geometry *geometry,
+				 const struct driver_write *write)
+{
+	uint64_t first = cluster_of(geometry, write->guest_offset);
+	uint64_t end = units_of(write->guest_offset + write->length, geometry->cluster_bits);
+
+	return (struct run){ first, end - first };
+}
 
 /*
  * Register an allocation of clusters from @host_first on for what @write covers, and name what else
@@ -74,8 +119,7 @@ static int begin_allocation(struct qcow2 *q, uint64_t host_first, bool reserved,
 
 	if (!allocation)
 		return -ENOMEM;
-	allocation->guest.first = cluster_of(geometry, write->guest_offset);
-	allocation->guest.count = units_of(end, geometry->cluster_bits) - allocation->guest.first;
+	allocation->guest = guest_clusters(geometry, write);
 	allocation->host_first = host_first;
 	allocation->reserved = reserved;
 	allocation->data.first = fill_start >> geometry->subcluster_bits;
@@ -84,6 +128,20 @@ static int begin_allocation(struct qcow2 *q, uint64_t host_first, bool reserved,
 	write->allocation = allocation;
 	write->head = write->guest_offset - fill_start;
 	write->tail = fill_end - end;
+	return 0;
+}
+
+/* Register a write to where the entries point already, see I4. */
+static int begin_in_place(struct qcow2 *q, struct driver_write *write)
+{
+	struct driver_allocation *allocation = calloc(1, sizeof(*allocation));
+
+	if (!allocation)
+		return -ENOMEM;
+	allocation->in_place = true;
+	allocation->guest = guest_clusters(&q->geometry, write);
+	list_append(&q->in_place, &allocation->link);
+	write->allocation = allocation;
 	return 0;
 }
 
@@ -163,7 +221,7 @@ static int find_space(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 				     ", lies over a table",
 				     guest_offset, ret->host_offset);
 	if (entry.kind == SUBCLUSTER_NORMAL)
-		return 0;
+		return begin_in_place(q, ret);
 	return begin_allocation(q, cluster_of(geometry, entry.host_offset), true,
 				UINT64_C(1) << geometry->subcluster_bits, ret);
 }
@@ -248,6 +306,10 @@ int qcow2_write_end(struct imgfmt_image *image, struct driver_write *write, int 
 	LOCKED(&q->meta);
 	uint64_t done = 0;
 
+	if (allocation->in_place) {
+		end_allocation(q, allocation);
+		return result;
+	}
 	if (result == 0)
 		result = link_allocation(q, allocation, &done);
 	if (result < 0 && !allocation->reserved && !q->geometry.external_data &&

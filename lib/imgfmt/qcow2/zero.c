@@ -146,7 +146,7 @@ static int zero_some(struct qcow2 *q, uint64_t guest_offset, uint64_t length,
 	uint64_t alike, count;
 	int r;
 
-	wanted = alike = qcow2_wait_for_allocations(q, guest_offset, wanted);
+	wanted = alike = qcow2_wait_for_writes(q, guest_offset, wanted);
 	r = qcow2_look_up(q, guest_offset, &alike, &entry);
 	if (r < 0)
 		return r;
