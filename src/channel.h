@@ -17,8 +17,7 @@
 enum message_type {
 	/* from the server */
 	MESSAGE_LOG = 1, /* value: the priority; text: what to say */
-	MESSAGE_MOUNTED, /* device, unique: which mount, where it knows; MESSAGE_HELPER is the answer,
-			  * and nothing is served before that */
+	MESSAGE_MOUNTED, /* device, unique: which mount, if it knows; waits for MESSAGE_HELPER */
 	MESSAGE_USABLE,  /* text: what the image is */
 	MESSAGE_CORRECT, /* value: enum correction; size, times, range; helper: who is to do it */
 	MESSAGE_ENDED,   /* value: 0 where the image is final, or -errno; the last one */

@@ -46,7 +46,8 @@ bool ending_has_server(const struct ending *ending);
 
 /*
  * Wait until the export has ended. Those of its processes that somebody has stopped are made to go
- * on, if they are vouched for. After @patience ms a message says for whom we wait, unless that is -1; @path is for messages.
+ * on, if they are vouched for. After @patience ms a message says for whom we wait, unless that is
+ * -1; @path is for messages.
  * Returns 0 where the image is final, or -errno with the reason in @reterr.
  */
 int ending_wait(const struct ending *ending, int patience, const char *path,

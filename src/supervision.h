@@ -101,8 +101,8 @@ int64_t now_in_ms(void);
 int shutdown_time_left(const struct supervisor *supervisor);
 
 /*
- * Learn which mount is ours: the uppermost one, unless @device and @unique, which say it, are not 0.
- * Whatever they say, it has to look like ours. Returns 0 or -errno.
+ * Learn which mount is ours: the uppermost one, unless @device and @unique, which say it, are not
+ * 0. Whatever they say, it has to look like ours. Returns 0 or -errno.
  */
 int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t unique);
 

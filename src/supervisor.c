@@ -153,7 +153,7 @@ void supervisor_tell_server(const struct supervisor *supervisor, const struct me
 	log_error("%s: the server does not listen any more", supervisor->options->image);
 }
 
-/* What another user has mounted can say that it is an export, and of what, but not that it is his. */
+/* What another user has mounted can say that it is an export, and of what, but not whose. */
 static bool looks_like_ours(const struct mount_entry *entry, const struct place *place)
 {
 	return mount_entry_is_ours(entry) && !mount_entry_is_strangers(entry) &&

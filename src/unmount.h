@@ -11,9 +11,9 @@
 
 /*
  * Unmount one mount, wherever it is by now: its path may have been renamed. Root takes away what
- * other users have mounted over it. @lazy detaches it though it is in use. As ourselves where that is permitted, otherwise through fusermount3. Waits
- * until the kernel has written everything back to the server, so it must not be called by a thread
- * that serves.
+ * other users have mounted over it. @lazy detaches it though it is in use. As ourselves where that
+ * is permitted, otherwise through fusermount3. Waits until the kernel has written everything back
+ * to the server, so it must not be called by a thread that serves.
  *
  * Returns 0, also where it is gone, -EBUSY where it is in use, -EEXIST where another mount lies
  * over it, or another negative errno, with the reason in @reterr.
