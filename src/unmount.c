@@ -43,6 +43,9 @@ static int spawn_fusermount(const char *path, bool lazy, int complaints, pid_t *
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 	r = posix_spawnp(ret, program, &actions, &attributes, arguments, environ);
+	/* libfuse has mounted by the one that it was installed with, whatever PATH says */
+	if (r == ENOENT)
+		r = posix_spawn(ret, FUSERMOUNT, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;
