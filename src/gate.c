@@ -70,6 +70,10 @@ static int check_type(const struct stat *st, struct imgfmt_error *reterr)
 	return imgfmt_error_set(reterr, -EACCES, "is neither a regular file nor a block device");
 }
 
+/* These the headers do not have. */
+#define FUSECTL_MAGIC  0x65735543
+#define CONFIGFS_MAGIC 0x62656570
+
 /*
  * What looks like a regular file may be a knob of the kernel, or the memory of a process. Nobody
  * keeps a disk there.
@@ -77,9 +81,11 @@ static int check_type(const struct stat *st, struct imgfmt_error *reterr)
 static int check_file_system(int fd, struct imgfmt_error *reterr)
 {
 	static const unsigned long of_the_kernel[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC, TRACEFS_MAGIC,
-		SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, BPF_FS_MAGIC,  CGROUP2_SUPER_MAGIC,
-		PSTOREFS_MAGIC,   EFIVARFS_MAGIC,
+		PROC_SUPER_MAGIC,     SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,
+		PSTOREFS_MAGIC,       EFIVARFS_MAGIC,     BINFMTFS_MAGIC,      NSFS_MAGIC,
+		SELINUX_MAGIC,        SMACK_MAGIC,        AAFS_MAGIC,          XENFS_SUPER_MAGIC,
+		RDTGROUP_SUPER_MAGIC, FUSECTL_MAGIC,      CONFIGFS_MAGIC,
 	};
 	struct statfs stfs;
 

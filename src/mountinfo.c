@@ -221,8 +221,9 @@ static int find(const struct wanted *wanted, struct mount_entry *ret)
 	size_t capacity = 0;
 	int r;
 
+	/* that there is no such file says nothing of the mount */
 	if (!file)
-		return -errno;
+		return errno == ENOENT ? -EIO : -errno;
 	while (getline(&line, &capacity, file) > 0) {
 		struct mount_entry entry;
 
@@ -236,6 +237,8 @@ static int find(const struct wanted *wanted, struct mount_entry *ret)
 		if (!wanted->target)
 			break;
 	}
+	if (ferror(file))
+		return -EIO;
 	if (!found.target)
 		return -ENOENT;
 	*ret = found;

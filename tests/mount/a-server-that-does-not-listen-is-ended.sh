@@ -29,7 +29,7 @@ def sockets(pid):
 fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, os.pidfd_open(helper), number, 0)
 assert fd >= 0, os.strerror(ctypes.get_errno())
 end = os.pidfd_open(supervisor)
-answer = struct.pack("iiiiQqqqqQQ", MESSAGE_CORRECTED, *[0] * 10) + b"\0"  # struct message
+answer = struct.pack("iiiiQqqqqQQQQ", MESSAGE_CORRECTED, *[0] * 12) + b"\0"  # struct message
 with socket.socket(fileno=fd) as channel:
     try:
         while not select.select([end], [channel], [])[0]:
