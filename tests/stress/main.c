@@ -7,6 +7,7 @@
  * by qemu-img where there is one. What the threads do follows from the seed; in what order it comes
  * to pass does not.
  */
+#include "delays.h"
 #include "kinds.h"
 #include "worker.h"
 
@@ -27,6 +28,7 @@
 struct options {
 	uint64_t seed, lives, operations;
 	unsigned int threads;
+	unsigned int delays;
 	const char *kind;
 	const char *directory;
 	bool qemu, expect_failure, keep;
@@ -37,6 +39,7 @@ static const char usage[] =
 	"  --lives=N          open each kind of image so often (default 2)\n"
 	"  --operations=N     of all threads in a life (default 4000)\n"
 	"  --threads=N        at once (default 6)\n"
+	"  --delays=N         dawdle so often, of a thousand calls of the host (default 0)\n"
 	"  --seed=N|random    what the operations follow from (default 1)\n"
 	"  --kind=NAME        only this kind of image; --list names them\n"
 	"  --directory=PATH   where the images are made (default $TMPDIR, or /dev/shm, or /tmp)\n"
@@ -62,9 +65,10 @@ static bool complain(const struct subject *subject, unsigned int life, const cha
 		     const char *why)
 {
 	printf("FOUND: %s, life %u: %s: %s\nagain: --kind=%s --seed=%" PRIu64 " --lives=%" PRIu64
-	       " --operations=%" PRIu64 " --threads=%u\n",
+	       " --operations=%" PRIu64 " --threads=%u --delays=%u\n",
 	       subject->kind->name, life, what, why, subject->kind->name, subject->options->seed,
-	       subject->options->lives, subject->options->operations, subject->options->threads);
+	       subject->options->lives, subject->options->operations, subject->options->threads,
+	       subject->options->delays);
 	return false;
 }
 
@@ -315,6 +319,7 @@ static const struct option long_options[] = {
 	{ "lives", required_argument, NULL, 'l' },
 	{ "operations", required_argument, NULL, 'o' },
 	{ "threads", required_argument, NULL, 't' },
+	{ "delays", required_argument, NULL, 'D' },
 	{ "seed", required_argument, NULL, 's' },
 	{ "kind", required_argument, NULL, 'k' },
 	{ "directory", required_argument, NULL, 'd' },
@@ -335,6 +340,9 @@ static void take_option(struct options *options, int code, const char *argument)
 		break;
 	case 't':
 		options->threads = (unsigned int)arguments_number(argument);
+		break;
+	case 'D':
+		options->delays = (unsigned int)arguments_number(argument);
 		break;
 	case 's':
 		options->seed = arguments_number(argument);
@@ -382,6 +390,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	delays_set(options.delays);
 	options.qemu = system("qemu-img --version >/dev/null 2>&1") == 0;
 	return run_all(&options);
 }
