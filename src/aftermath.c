@@ -32,13 +32,16 @@ void supervisor_kill_server(const struct supervisor *supervisor, int number)
 		kill(supervisor->server, number);
 }
 
-/* Wait until a process has ended; @timeout is as for poll(). */
-static void wait_for_end(int pidfd, int timeout)
+/* Wait until a process has ended; @timeout is as for poll(). Returns whether it has. */
+static bool wait_for_end(int pidfd, int timeout)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	int r;
 
-	while (poll(&ended, 1, timeout) < 0 && errno == EINTR)
-		;
+	do {
+		r = poll(&ended, 1, timeout);
+	} while (r < 0 && errno == EINTR);
+	return r != 0;
 }
 
 /*
@@ -55,12 +58,12 @@ static void end_mounting(const struct supervisor *supervisor)
  * See the server end. Once it has told its result, the image is closed. Where it has not and speaks
  * to us no more it has lost its mind. Returns its status as waitpid() does, or -1.
  */
-static int end_server(const struct supervisor *supervisor)
+static int end_server(struct supervisor *supervisor)
 {
 	int status;
 
 	if (supervisor->ended)
-		wait_for_end(supervisor->server_pidfd, END_TIMEOUT);
+		supervisor->hung = !wait_for_end(supervisor->server_pidfd, END_TIMEOUT);
 	supervisor_kill_server(supervisor, SIGKILL);
 	if (supervisor->server_pidfd >= 0)
 		wait_for_end(supervisor->server_pidfd, -1);
@@ -129,6 +132,10 @@ static int judge(struct supervisor *supervisor, int status, bool was_dead)
 			 sigabbrev_np(WTERMSIG(status)), what);
 	else if (!supervisor->ended)
 		snprintf(text, size, "%s: the server was killed%s", name, what);
+	else if (supervisor->hung)
+		snprintf(text, size,
+			 "%s: the server had to be killed, though it had told that all is well",
+			 name);
 	else if (was_dead)
 		snprintf(text, size,
 			 "%s: serving ended: the connection was aborted; what its users had not "
@@ -149,7 +156,8 @@ int supervisor_clean_up(struct supervisor *supervisor)
 
 	was_dead = remove_mount(supervisor);
 	if (supervisor->lastwords_fd >= 0)
-		lastwords_say(supervisor->lastwords_fd, supervisor->options->image);
+		lastwords_say(supervisor->lastwords_fd, supervisor->options->image,
+			      !supervisor->ended || supervisor->result < 0);
 	shutdown_notify(supervisor);
 	r = judge(supervisor, status, was_dead);
 	outcome_write(supervisor->outcome_fd, r, supervisor->complaint);

@@ -84,6 +84,7 @@ static int find_outcome(const struct identity *identity, const struct mount_entr
 			struct family *ret)
 {
 	const pid_t holders[] = { identity->supervisor, identity->helper, identity->server };
+	const size_t last = ARRAY_LENGTH(holders) - 1;
 	int r = -ENOENT;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(holders); i++) {
@@ -91,26 +92,35 @@ static int find_outcome(const struct identity *identity, const struct mount_entr
 
 		if (found >= 0)
 			return found;
-		/* the worst of what is found: who may not look knows nothing */
-		if (found == -EACCES || (found != -ENOENT && r != -EACCES))
+		/* that nobody but root may look into the server says nothing of the others */
+		if (i < last && (r == -ENOENT || found == -EACCES))
 			r = found;
 	}
 	return r;
 }
 
-/* Who they are: by the supervisor's word, or where that may not be read, by the server's. */
+/*
+ * Who they are: by the supervisor's word. Where that cannot be read, or nobody is left of those who
+ * say it to others than root, by the server's.
+ */
 static int find_family(struct ending *ending, const struct identity *identity,
 		       const struct mount_entry *entry, struct family *ret)
 {
-	ending->outcome_fd = find_outcome(identity, entry, ret);
-	ending->vouched = ending->outcome_fd >= 0;
-	if (ending->vouched)
-		return 0;
-	if (ending->outcome_fd != -EACCES)
-		return ending->outcome_fd == -ENOENT ? -ESRCH : -EBADF;
-	ret->supervisor = identity->supervisor;
-	ret->helper = identity->helper;
-	ret->server = identity->server;
+	int r = find_outcome(identity, entry, ret);
+
+	ending->outcome_fd = r;
+	ending->vouched = r >= 0;
+	if (r == -EBADF)
+		return r;
+	if (r == -ENOENT && geteuid() == 0)
+		return -ESRCH;
+	if (r < 0)
+		*ret = (struct family){
+			.supervisor = identity->supervisor,
+			.helper = identity->helper,
+			.server = identity->server,
+			.pid_namespace = identity->pid_namespace,
+		};
 	return 0;
 }
 
@@ -120,12 +130,15 @@ int ending_open(struct ending *ret, const struct mount_entry *entry,
 	int server, supervisor, helper, r;
 	struct family family;
 
-	if (identity->version != IDENTITY_VERSION ||
-	    identity->pid_namespace != identity_own_namespace())
+	if (identity->version != IDENTITY_VERSION)
+		return -EPROTO;
+	if (identity->pid_namespace != identity_own_namespace())
 		return -EXDEV;
 	r = find_family(ret, identity, entry, &family);
 	if (r < 0)
 		return r;
+	if (family.pid_namespace != identity->pid_namespace)
+		return -EXDEV;
 	/* where the one is killed the other stands in for it */
 	server = open_process(&ret->server, family.server, entry);
 	supervisor = open_process(&ret->supervisor, family.supervisor, entry);

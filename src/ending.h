@@ -32,9 +32,9 @@ struct ending {
  * look for the outcome, and the supervisor says there who they are. Where that may not be looked
  * into, what the server says has to do. They have to be the user's who has mounted it.
  *
- * Returns 0, or what leaves nobody to wait for: -EXDEV, they are in another PID namespace; -EPERM,
- * they are not that user's; -EBADF, nobody vouches for them; -ESRCH, there is no server. @ret is to
- * be finished in any case.
+ * Returns 0, or what leaves nobody to wait for: -EPROTO, the export is one of another version;
+ * -EXDEV, they are in another PID namespace; -EPERM, they are not that user's; -EBADF, nobody
+ * vouches for them; -ESRCH, there is no server. @ret is to be finished in any case.
  */
 int ending_open(struct ending *ret, const struct mount_entry *entry,
 		const struct identity *identity);

@@ -71,8 +71,13 @@ static int check_type(const struct stat *st, struct imgfmt_error *reterr)
 }
 
 /* These the headers do not have. */
-#define FUSECTL_MAGIC  0x65735543
-#define CONFIGFS_MAGIC 0x62656570
+#define FUSECTL_MAGIC    0x65735543
+#define CONFIGFS_MAGIC   0x62656570
+#define NFSD_MAGIC       0x6e667364
+#define RPC_PIPE_MAGIC   0x67596969
+#define MQUEUE_MAGIC     0x19800202
+#define PIDFS_MAGIC      0x50494446
+#define FUNCTIONFS_MAGIC 0x0a647361
 
 /*
  * What looks like a regular file may be a knob of the kernel, or the memory of a process. Nobody
@@ -85,7 +90,8 @@ static int check_file_system(int fd, struct imgfmt_error *reterr)
 		SECURITYFS_MAGIC,     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,
 		PSTOREFS_MAGIC,       EFIVARFS_MAGIC,     BINFMTFS_MAGIC,      NSFS_MAGIC,
 		SELINUX_MAGIC,        SMACK_MAGIC,        AAFS_MAGIC,          XENFS_SUPER_MAGIC,
-		RDTGROUP_SUPER_MAGIC, FUSECTL_MAGIC,      CONFIGFS_MAGIC,
+		RDTGROUP_SUPER_MAGIC, FUSECTL_MAGIC,      CONFIGFS_MAGIC,      NFSD_MAGIC,
+		RPC_PIPE_MAGIC,       MQUEUE_MAGIC,       PIDFS_MAGIC,         FUNCTIONFS_MAGIC,
 	};
 	struct statfs stfs;
 

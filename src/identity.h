@@ -18,7 +18,7 @@ struct identity {
 	uint64_t pid_namespace; /* the inode number of that namespace */
 };
 
-#define IDENTITY_VERSION UINT32_C(2)
+#define IDENTITY_VERSION UINT32_C(3)
 #define IDENTITY_IOCTL   _IOR('Q', 0x1f, struct identity)
 
 /* The inode number of our PID namespace, or 0 where it cannot be told. */

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 /* In bytes. What does not fit is lost: the first that is printed says most. */
-#define SIZE 4096
+#define SIZE      4096
+#define MAX_LINES 20
 
 int lastwords_create(void)
 {
@@ -24,13 +25,15 @@ int lastwords_create(void)
 	return steal_fd(&fd);
 }
 
-void lastwords_say(int fd, const char *name)
+void lastwords_say(int fd, const char *name, bool failed)
 {
 	char text[SIZE + 1], *rest = text, *line;
 	ssize_t length = pread(fd, text, SIZE, 0);
 
 	text[length > 0 ? length : 0] = '\0';
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
+	for (unsigned int i = 0; i < MAX_LINES && (line = strsep(&rest, "\n")); i++)
+		if (*line && failed)
 			log_error("%s: the server: %s", name, line);
+		else if (*line)
+			log_warning("%s: the server: %s", name, line);
 }

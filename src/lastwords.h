@@ -6,8 +6,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* Create the file. Returns its descriptor, or -1 as open(2) does. */
 int lastwords_create(void);
 
-/* Say as errors what was written to @fd, line by line. @name is the image's, for messages. */
-void lastwords_say(int fd, const char *name);
+/*
+ * Say what was written to @fd, line by line but not without end: as errors where it has @failed.
+ * @name is the image's, for messages.
+ */
+void lastwords_say(int fd, const char *name, bool failed);

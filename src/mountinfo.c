@@ -115,88 +115,99 @@ static int copy_entry(const struct mount_entry *entry, struct mount_entry *ret)
 
 /* What to look for: the members that are set. */
 struct wanted {
-	const char *target;              /* the uppermost one there, */
-	unsigned long number;            /* which has this, or where that is 0 is the last one, */
+	const char *target;              /* the last one there; */
+	unsigned long number;            /* with that or with a device: which has this number */
 	const struct mount_entry *below; /* or of exports the last one that is not this */
 	const char *source;              /* or the first export with it */
 	dev_t device;                    /* or the first one of it */
 	const struct mount_identity *identity;
 };
 
-/*
- * One of the kernel's numbers of the mount that a path leads to, without asking the file system
- * anything. Returns 0 or -errno.
- */
-static int mount_number(int directory_fd, const char *target, unsigned int which, uint64_t *ret)
-{
-	struct statx stx;
+/* What the kernel says of the mount that a path leads to, at one moment. */
+struct sight {
+	dev_t device;
+	uint64_t id;
+	uint64_t unique; /* or 0 */
+};
 
-	if (statx(directory_fd, target,
-		  AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, which,
-		  &stx) < 0)
-		return -errno;
-	if (!(stx.stx_mask & which))
-		return -ENOTSUP;
-	*ret = stx.stx_mnt_id;
-	return 0;
+static int open_quietly(int directory_fd, const char *name)
+{
+	int fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }
 
 /*
- * Both numbers of the mount that a path leads to at one moment: a moment later that may be another
- * one. The number that is never given twice is 0 where there is none.
+ * Look at the mount that a name leads to: all by one descriptor, as a moment later it may lead to
+ * another one. Its file system, which may not let us in, is asked nothing: to be asked for nothing
+ * it answers with its device. Returns 0 or -errno.
  */
-static int both_numbers(const char *target, uint64_t *ret_id, uint64_t *ret_unique)
+static int look_by(int fd, struct sight *ret)
 {
-	_cleanup_close_ int fd = open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+	struct statx stx;
 
-	if (fd < 0)
+	if (statx(fd, "", flags, 0, &stx) < 0)
 		return -errno;
-	if (mount_number(fd, "", STATX_MNT_ID_UNIQUE, ret_unique) < 0)
-		*ret_unique = 0;
-	return mount_number(fd, "", STATX_MNT_ID, ret_id);
+	*ret = (struct sight){
+		.device = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+		.id = stx.stx_mnt_id,
+	};
+	if (statx(fd, "", flags, STATX_MNT_ID_UNIQUE, &stx) == 0 &&
+	    stx.stx_mask & STATX_MNT_ID_UNIQUE)
+		ret->unique = stx.stx_mnt_id;
+	return 0;
+}
+
+static int look(int directory_fd, const char *name, struct sight *ret)
+{
+	_cleanup_close_ int fd = open_quietly(directory_fd, name);
+
+	return fd < 0 ? fd : look_by(fd, ret);
 }
 
 /*
  * The kernel's number of the uppermost mount at a path, or 0. The last one that is listed need not
- * be it: a mount has its number before it has its place, and can be moved. Its file system, which
- * may not let us in, is asked nothing at all.
+ * be it: a mount has its number before it has its place, and can be moved.
  */
 static unsigned long uppermost(const char *target)
 {
-	_cleanup_close_ int fd = open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_fclose_ FILE *file = NULL;
-	unsigned long number = 0;
-	char text[64];
+	struct sight sight;
 
-	snprintf(text, sizeof(text), "/proc/thread-self/fdinfo/%d", fd);
-	file = fd >= 0 ? fopen(text, "re") : NULL;
-	while (file && fgets(text, sizeof(text), file))
-		if (sscanf(text, "mnt_id: %lu", &number) == 1)
-			break;
-	return number;
+	return look(AT_FDCWD, target, &sight) == 0 ? (unsigned long)sight.id : 0;
 }
 
-/* Of what is covered, or where we may not look, the kernel does not say the number. */
+static bool is_absent(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR;
+}
+
+/* As far as both have the number that is never given twice, that decides. */
+static bool agrees(const struct mount_identity *identity, const struct sight *sight)
+{
+	return sight->device == identity->device &&
+	       (identity->unique == 0 || sight->unique == 0 || sight->unique == identity->unique);
+}
+
+/* Of what is covered the kernel does not say the number. */
 static bool is_identical(const struct mount_identity *identity, struct mount_entry *entry)
 {
-	uint64_t id = 0, unique = 0;
+	struct sight sight = { 0 };
 	int r;
 
 	if (entry->device != identity->device || strcmp(entry->source, identity->source) != 0)
 		return false;
-	r = both_numbers(entry->target, &id, &unique);
-	entry->covered = r == 0 ? id != entry->id : r == -ENOENT || r == -ENOTDIR;
-	return identity->unique == 0 || entry->covered || r < 0 || unique == identity->unique;
+	r = look(AT_FDCWD, entry->target, &sight);
+	entry->covered = r == 0 ? sight.id != entry->id : is_absent(r);
+	return identity->unique == 0 || entry->covered || (r == 0 && agrees(identity, &sight));
 }
 
 bool mount_identity_is_at(const struct mount_identity *identity, int directory_fd, const char *name)
 {
-	uint64_t unique = 0;
-	int r;
+	struct sight sight;
+	int r = look(directory_fd, name, &sight);
 
-	r = identity->unique == 0 ? -ENOTSUP :
-				    mount_number(directory_fd, name, STATX_MNT_ID_UNIQUE, &unique);
-	return r == 0 ? unique == identity->unique : r != -ENOENT && r != -ENOTDIR;
+	return r == 0 ? agrees(identity, &sight) : !is_absent(r);
 }
 
 static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
@@ -210,7 +221,8 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 		       (wanted->number == 0 || entry->id == wanted->number);
 	if (wanted->source)
 		return mount_entry_is_ours(entry) && strcmp(entry->source, wanted->source) == 0;
-	return entry->device == wanted->device;
+	return entry->device == wanted->device &&
+	       (wanted->number == 0 || entry->id == wanted->number);
 }
 
 static int find(const struct wanted *wanted, struct mount_entry *ret)
@@ -265,6 +277,14 @@ int mountinfo_find_device(dev_t device, struct mount_entry *ret)
 	return find(&(struct wanted){ .device = device }, ret);
 }
 
+bool mountinfo_is_listed(const struct mount_entry *entry)
+{
+	const struct wanted wanted = { .number = entry->id, .device = entry->device };
+	_cleanup_mount_entry_ struct mount_entry found = { 0 };
+
+	return find(&wanted, &found) != -ENOENT;
+}
+
 bool mountinfo_hides_export(const struct mount_entry *entry)
 {
 	const struct wanted wanted = { .target = entry->target, .below = entry };
@@ -283,6 +303,17 @@ bool mountinfo_is_export(dev_t device)
 int mountinfo_find_identity(const struct mount_identity *identity, struct mount_entry *ret)
 {
 	return find(&(struct wanted){ .identity = identity }, ret);
+}
+
+int mountinfo_open_quietly(const struct mount_entry *entry)
+{
+	_cleanup_close_ int fd = open_quietly(AT_FDCWD, entry->target);
+	struct sight sight;
+	int r = fd < 0 ? fd : look_by(fd, &sight);
+
+	if (r < 0)
+		return r;
+	return sight.id == entry->id && sight.device == entry->device ? steal_fd(&fd) : -ENOENT;
 }
 
 int mountinfo_open(const char *path, dev_t device, int flags)
@@ -306,11 +337,17 @@ int mountinfo_open(const char *path, dev_t device, int flags)
 
 int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry)
 {
+	struct sight sight = { .device = entry->device };
+	int r = look(AT_FDCWD, entry->target, &sight);
+
+	/* where we may not look all that is known is what is listed */
+	if (is_absent(r) || sight.device != entry->device)
+		return -ENOENT;
 	*identity = (struct mount_identity){
 		.device = entry->device,
+		.unique = sight.unique,
 		.source = strdup(entry->source),
 	};
-	mount_number(AT_FDCWD, entry->target, STATX_MNT_ID_UNIQUE, &identity->unique);
 	return identity->source ? 0 : -ENOMEM;
 }
 

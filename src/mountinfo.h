@@ -45,6 +45,9 @@ int mountinfo_find_export(const char *image, struct mount_entry *ret);
 /* The same for the first mount of the file system with the device number @device. */
 int mountinfo_find_device(dev_t device, struct mount_entry *ret);
 
+/* Is that very mount still there, wherever? */
+bool mountinfo_is_listed(const struct mount_entry *entry);
+
 /* Is there another export of ours at the path of @entry, which lies over it? */
 bool mountinfo_hides_export(const struct mount_entry *entry);
 
@@ -61,7 +64,10 @@ struct mount_identity {
 	char *source;
 };
 
-/* Learn the identity of the mount of @entry, which is there. Returns 0 or -ENOMEM. */
+/*
+ * Learn the identity of the mount of @entry. Returns 0, -ENOMEM, or -ENOENT where its path does not
+ * lead to it any more.
+ */
 int mount_identity_init(struct mount_identity *identity, const struct mount_entry *entry);
 
 /* The same for the mount that @mount_fd is the root of, with what will be shown as its source. */
@@ -88,6 +94,12 @@ bool mount_identity_is_at(const struct mount_identity *identity, int directory_f
  * serves it. Returns a descriptor or -errno.
  */
 int mountinfo_open(const char *path, dev_t device, int flags);
+
+/*
+ * A descriptor of the root of the mount of @entry, as O_PATH, without asking who serves it
+ * anything. Returns it or -errno: -ENOENT where its path leads to another one.
+ */
+int mountinfo_open_quietly(const struct mount_entry *entry);
 
 /*
  * Resolve @path to an absolute one without symlinks. Works also where the last component is a

@@ -23,6 +23,7 @@ struct outcome {
 struct family {
 	uint32_t version;                   /* FAMILY_VERSION, once they are known */
 	int32_t supervisor, helper, server; /* as their PID namespace numbers them */
+	uint64_t pid_namespace;             /* which that is, as in identity.h */
 	uint64_t device;                    /* of the file system that they serve */
 };
 

@@ -28,6 +28,9 @@
 #define BUSY_ATTEMPTS 20
 #define BUSY_INTERVAL 50
 
+/* How many mounts may lie over an export, or come and go there. */
+#define COVERS_MAX 64
+
 /* After how many ms a user who waits for a server is told so. */
 #define SERVER_TIMEOUT 5000
 
@@ -244,6 +247,9 @@ static int no_answer(const struct revert *revert, int r, struct imgfmt_error *re
 static int not_waited_for(const struct revert *revert, int r, struct imgfmt_error *reterr)
 {
 	const char *why =
+		r == -EPROTO ?
+			"it is one of another version of imgfuse, whose end cannot be waited "
+			"for" :
 		r == -EXDEV ? "its server runs in another PID namespace, where its end cannot be "
 			      "waited for" :
 		r == -EPERM ? "it calls processes of another user its own, so that its end cannot "
@@ -286,7 +292,7 @@ static int end_export(struct revert *revert, struct imgfmt_error *reterr)
 			   revert->entry.target, reterr);
 }
 
-/* End the uppermost export at @target. Returns 1 where only what lay over it is gone. */
+/* End the uppermost export at @target. Returns 1 where that is to be looked for again. */
 static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *reterr)
 {
 	CLEANUP(revert_finish) struct revert revert = { .ending = ENDING_NONE, .lazy = lazy };
@@ -295,12 +301,16 @@ static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *
 	r = find_export(target, &revert.entry, reterr);
 	if (r < 0)
 		return r;
-	if (mount_identity_init(&revert.identity, &revert.entry) < 0)
-		return imgfmt_error_set(reterr, -ENOMEM, "out of memory");
-	if (!is_cover(&revert.entry))
-		return end_export(&revert, reterr);
-	r = unmount_cover(&revert.entry, reterr);
-	return r < 0 ? r : 1;
+	if (is_cover(&revert.entry)) {
+		r = unmount_cover(&revert.entry, reterr);
+		/* it has gone, or there is another one */
+		return r < 0 && r != -ENOENT ? r : 1;
+	}
+	r = mount_identity_init(&revert.identity, &revert.entry);
+	if (r == -ENOENT)
+		return 1;
+	return r < 0 ? imgfmt_error_set(reterr, r, "%s", strerror(-r)) :
+		       end_export(&revert, reterr);
 }
 
 int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
@@ -315,8 +325,10 @@ int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 	r = resolve_path(path, &target);
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "%s", strerror(-r));
-	do {
+	for (int attempt = 0; attempt < COVERS_MAX; attempt++) {
 		r = revert_uppermost(target, lazy, reterr);
-	} while (r > 0);
-	return r;
+		if (r <= 0)
+			return r;
+	}
+	return imgfmt_error_set(reterr, -EBUSY, "mounts come and go there");
 }

@@ -41,7 +41,8 @@ struct supervisor {
 	int server_fd;                   /* our end of the channel */
 	int server_pidfd;                /* readable once it has ended */
 	bool ended;                      /* it has told us its result, */
-	int result;                      /* which is this */
+	int result;                      /* which is this, */
+	bool hung;                       /* but has not ended then */
 	char complaint[LOG_MESSAGE_MAX]; /* its last error */
 
 	struct mount_identity mount; /* without a source: there is none yet */

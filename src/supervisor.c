@@ -156,7 +156,7 @@ void supervisor_tell_server(const struct supervisor *supervisor, const struct me
 /* What another user has mounted can say that it is an export, and of what, but not whose. */
 static bool looks_like_ours(const struct mount_entry *entry, const struct place *place)
 {
-	return mount_entry_is_ours(entry) && !mount_entry_is_strangers(entry) &&
+	return mount_entry_is_ours(entry) && entry->user == getuid() &&
 	       strcmp(entry->source, place->source) == 0 &&
 	       strcmp(entry->target, place->mountpoint) == 0;
 }

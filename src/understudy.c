@@ -7,6 +7,7 @@
  */
 #include "background.h"
 #include "helper.h"
+#include "identity.h"
 #include "inherited.h"
 #include "log.h"
 #include "notify.h"
@@ -103,6 +104,7 @@ void understudy_introduce(struct supervisor *supervisor)
 		.supervisor = getpid(),
 		.helper = supervisor->helper,
 		.server = supervisor->server,
+		.pid_namespace = identity_own_namespace(),
 		.device = supervisor->mount.device,
 	};
 

@@ -44,7 +44,7 @@ static int spawn_fusermount(const char *path, bool lazy, int complaints, pid_t *
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 	r = posix_spawnp(ret, program, &actions, &attributes, arguments, environ);
 	/* libfuse has mounted by the one that it was installed with, whatever PATH says */
-	if (r == ENOENT)
+	if (r != 0)
 		r = posix_spawn(ret, FUSERMOUNT, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
@@ -117,14 +117,44 @@ static int unmount_target(const struct mount_identity *identity, const char *tar
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 }
 
-/* Whatever an attempt says that came too late: who was quicker has done the work. */
-static bool is_gone(const struct mount_identity *identity)
+int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
 {
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	_cleanup_close_ int fd = mountinfo_open_quietly(cover);
+	char path[64];
+	int r;
 
-	return mountinfo_find_identity(identity, &entry) == -ENOENT;
+	if (fd < 0)
+		return imgfmt_error_set(reterr, fd, "%s", strerror(-fd));
+	/* a descriptor leads to this mount or to none: what has been below it stays */
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	r = umount2(path, MNT_DETACH) < 0 ? -errno : 0;
+	if (r < 0 && mountinfo_is_listed(cover))
+		return imgfmt_error_set(reterr, r, "%s", strerror(-r));
+	log_warning("%s: removed a mount of the user with the id %u that lay over the export",
+		    cover->target, (unsigned int)cover->user);
+	return 0;
 }
 
+/* Take away what lies over a mount. Returns whether there is hope that it can be unmounted then. */
+static bool clear_way(const struct mount_entry *entry)
+{
+	_cleanup_mount_entry_ struct mount_entry cover = { 0 };
+	struct imgfmt_error why;
+	int r;
+
+	if (geteuid() != 0)
+		return false;
+	r = mountinfo_find_target(entry->target, &cover);
+	/* it has just gone */
+	if (r == -ENOENT || (r == 0 && cover.id == entry->id))
+		return true;
+	if (r < 0 || !mount_entry_is_strangers(&cover))
+		return false;
+	unmount_cover(&cover, &why);
+	return true;
+}
+
+/* Try once. Returns as unmount_identity(), or 1 where it is worth another attempt. */
 static int try_unmount(const struct mount_identity *identity, bool lazy,
 		       struct imgfmt_error *reterr)
 {
@@ -137,54 +167,21 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));
-	/* the path would lead to the other one */
-	if (entry.covered)
-		return covered(reterr);
-	r = unmount_target(identity, entry.target, lazy, reterr);
-	return r < 0 && is_gone(identity) ? 0 : r;
-}
-
-int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
-{
-	CLEANUP(mount_identity_finish) struct mount_identity identity = { 0 };
-	int r;
-
-	r = mount_identity_init(&identity, cover);
-	if (r < 0)
-		return imgfmt_error_set(reterr, r, "out of memory");
-	r = unmount_target(&identity, cover->target, true, reterr);
-	if (r < 0 && !is_gone(&identity))
-		return r;
-	log_warning("%s: removed a mount of the user with the id %u that lay over the export",
-		    cover->target, (unsigned int)cover->user);
-	return 0;
-}
-
-/* Take away what lies over a mount. Returns whether there is hope that it can be unmounted then. */
-static bool clear_way(const struct mount_identity *identity)
-{
-	_cleanup_mount_entry_ struct mount_entry entry = { 0 }, cover = { 0 };
-	struct imgfmt_error why;
-
-	if (geteuid() != 0 || mountinfo_find_identity(identity, &entry) < 0)
-		return false;
-	if (!entry.covered)
-		return true;
-	if (mountinfo_find_target(entry.target, &cover) < 0 || !mount_entry_is_strangers(&cover))
-		return false;
-	unmount_cover(&cover, &why); /* or it has just gone, and perhaps there is another one */
-	return true;
+	/* covered: the path would lead to the other one */
+	r = entry.covered ? covered(reterr) : unmount_target(identity, entry.target, lazy, reterr);
+	/* or whatever is said comes too late: who was quicker has done the work */
+	if (!mountinfo_is_listed(&entry))
+		return 0;
+	/* somebody may just have laid another one over it, and that is gone in its place */
+	return r == 0 || (r == -EEXIST && clear_way(&entry)) ? 1 : r;
 }
 
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
 {
-	/* somebody may just have laid another one over it, and that is gone in its place */
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int r = try_unmount(identity, lazy, reterr);
 
-		if (r == -EEXIST && clear_way(identity))
-			continue;
-		if (r < 0 || identity->unique == 0 || is_gone(identity))
+		if (r <= 0)
 			return r;
 	}
 	return covered(reterr);

@@ -48,8 +48,8 @@ struct driver_write {
 	struct hostfile *file;
 	uint64_t host_offset; /* of the byte at guest_offset */
 	/*
-	 * Only with new space (allocation != NULL): so many guest bytes before and behind the range
-	 * share its clusters. The caller puts there what the guest reads there now.
+	 * With new space: so many guest bytes before and behind the range share its clusters. The
+	 * caller puts there what the guest reads there now.
 	 */
 	uint64_t head, tail;
 	bool fresh;                           /* the new space reads as zeroes already */
@@ -92,8 +92,9 @@ struct imgfmt_driver {
 
 	/*
 	 * Find host space for a write. Blocks while another write allocates the same guest
-	 * clusters (I4). With ret->allocation set, the caller must call write_end, however the
-	 * write ended; also where nothing was allocated. NULL: the format cannot be written.
+	 * clusters, or somebody waits to zero them (I4). With ret->allocation set, the caller must
+	 * call write_end, however the write ended; also where nothing was allocated. NULL: the
+	 * format cannot be written.
 	 */
 	int (*write_begin)(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 			   struct driver_write *ret);
@@ -101,7 +102,7 @@ struct imgfmt_driver {
 	/*
 	 * The data is in place (@result 0): link it into the tables. Or it is not (@result < 0):
 	 * drop the space. Returns @result, or why linking failed; the space is dropped then. NULL
-	 * only if write_begin never allocates.
+	 * only if write_begin never sets ret->allocation.
 	 */
 	int (*write_end)(struct imgfmt_image *image, struct driver_write *write, int result);
 
@@ -109,7 +110,8 @@ struct imgfmt_driver {
 	 * Make as much of a range read as zeroes as can be done without writing data, beginning
 	 * at its first byte. The range begins at a granule, and ends at one or at the end of the
 	 * disk. Sets *ret_length to how many bytes that were, whole granules: 0 where the format
-	 * cannot do it there; the core writes zeroes then. NULL: always 0.
+	 * cannot do it there; the core writes zeroes then. Blocks until writes to the same clusters
+	 * have ended (I4), so not to be called before one's own has. NULL: always 0.
 	 */
 	int (*zero)(struct imgfmt_image *image, uint64_t guest_offset, uint64_t length,
 		    enum imgfmt_zero_mode mode, uint64_t *ret_length);

@@ -129,6 +129,7 @@ static void create_outcome(const char *mountpoint, pid_t named)
 		.supervisor = named,
 		.helper = named,
 		.server = named,
+		.pid_namespace = identity_own_namespace(),
 	};
 
 	if (mountinfo_find_target(mountpoint, &entry) == 0)

@@ -34,7 +34,8 @@ with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
     device = next(line.split()[2] for line in mounts if line.split()[4] == cover)
 device = os.makedev(*map(int, device.split(":")))
 with open(path, "r+b", buffering=0) as words:
-    words.write(struct.pack("=Ii2048xIiiiQ", 1, 0, 1, *[int(stranger)] * 3, device))
+    words.write(struct.pack("=Ii2048xIiiiQQ", 1, 0, 1, *[int(stranger)] * 3,
+                            os.stat("/proc/self/ns/pid").st_ino, device))
 END
 }
 

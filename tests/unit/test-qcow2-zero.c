@@ -50,12 +50,32 @@ static void start_zeroing(struct zeroing *zeroing)
 		sched_yield();
 }
 
-static struct imgfmt_image *open_small(int fd)
+static int open_data_file(void *userdata, const struct imgfmt_reference *reference, int *ret_fd,
+			  char **ret_path, struct imgfmt_error *reterr)
 {
-	const struct imgfmt_open_options options = { .path = "small", .format = "qcow2" };
+	const int *fd = userdata;
+
+	(void)reference;
+	(void)reterr;
+	*ret_fd = test_reopen(*fd, O_RDWR);
+	*ret_path = strdup("data");
+	return 0;
+}
+
+/* With an external data file, unless that is -1. */
+static struct imgfmt_image *open_small(int fd, int data_fd)
+{
+	const struct imgfmt_gate gate = { open_data_file, &data_fd };
+	const struct imgfmt_open_options options = {
+		.path = "small",
+		.format = "qcow2",
+		.gate = &gate,
+	};
 	struct imgfmt_image *image;
 	struct imgfmt_error error;
 
+	if (data_fd >= 0)
+		poke64(fd, QCOW2_AT_INCOMPATIBLE, QCOW2_INCOMPATIBLE_DATA_FILE);
 	CHECK_EQUAL(imgfmt_open(test_reopen(fd, O_RDWR), &options, &image, &error), 0);
 	return image;
 }
@@ -69,30 +89,39 @@ static void expect_zeroes(struct imgfmt_image *image, uint64_t guest_offset, siz
 		CHECK_EQUAL(bytes[i], 0);
 }
 
-/* A write in place begins; all is zeroed, and written to; and only then its data comes. */
-static void test_slow_write(enum imgfmt_zero_mode mode)
+/*
+ * A write in place begins; all is zeroed, and written to; and only then its data comes. What is
+ * discarded keeps its place in a data file only.
+ */
+static void test_slow_write(enum imgfmt_zero_mode mode, int data_fd)
 {
 	_cleanup_close_ int fd = small_qcow2();
-	struct imgfmt_image *image = open_small(fd);
-	struct zeroing zeroing = { .image = image, .length = CLUSTER, .mode = mode };
+	struct imgfmt_image *image = open_small(fd, data_fd);
+	struct zeroing zeroing = {
+		.image = image,
+		.guest_offset = CLUSTER,
+		.length = CLUSTER,
+		.mode = mode,
+	};
 	uint64_t epoch = grace_enter(&image->grace);
 	uint8_t data[CLUSTER];
 	struct driver_write slow;
 
 	memset(data, 0x55, sizeof(data));
-	CHECK_EQUAL(driver_write_begin(image, 0, CLUSTER, &slow), 0);
-	CHECK_EQUAL(slow.host_offset, AT_DATA);
+	CHECK_EQUAL(imgfmt_write(image, data, CLUSTER, CLUSTER), 0);
+	CHECK_EQUAL(driver_write_begin(image, CLUSTER, CLUSTER, &slow), 0);
+	CHECK_EQUAL(slow.head, 0);
 	start_zeroing(&zeroing);
 	if (zeroing.ended)
-		CHECK_EQUAL(imgfmt_write(image, data, 512, CLUSTER - 512), 0);
+		CHECK_EQUAL(imgfmt_write(image, data, 512, 2 * CLUSTER - 512), 0);
 	CHECK_EQUAL(hostfile_write(slow.file, data, CLUSTER, slow.host_offset), 0);
 	if (slow.allocation)
 		CHECK_EQUAL(driver_write_end(image, &slow, 0), 0);
 	grace_leave(&image->grace, epoch);
 	CHECK_EQUAL(pthread_join(zeroing.thread, NULL), 0);
-	expect_zeroes(image, 0, CLUSTER - 512);
-	CHECK_EQUAL(imgfmt_write(image, data, 512, CLUSTER - 512), 0);
-	expect_zeroes(image, 0, CLUSTER - 512);
+	expect_zeroes(image, CLUSTER, CLUSTER - 512);
+	CHECK_EQUAL(imgfmt_write(image, data, 512, 2 * CLUSTER - 512), 0);
+	expect_zeroes(image, CLUSTER, CLUSTER - 512);
 	CHECK_EQUAL(imgfmt_close(image), 0);
 }
 
@@ -100,7 +129,7 @@ static void test_slow_write(enum imgfmt_zero_mode mode)
 static void test_others(void)
 {
 	_cleanup_close_ int fd = small_qcow2();
-	struct imgfmt_image *image = open_small(fd);
+	struct imgfmt_image *image = open_small(fd, -1);
 	struct zeroing zeroing = { .image = image, .length = DISK_SIZE, .mode = IMGFMT_ZERO_KEEP };
 	uint8_t data[CLUSTER];
 	struct driver_write slow, other;
@@ -123,8 +152,11 @@ static void test_others(void)
 
 int main(void)
 {
-	test_slow_write(IMGFMT_ZERO_KEEP);
-	test_slow_write(IMGFMT_ZERO_DISCARD);
+	_cleanup_close_ int data_fd = test_memory_file();
+
+	test_slow_write(IMGFMT_ZERO_KEEP, -1);
+	test_slow_write(IMGFMT_ZERO_KEEP, data_fd);
+	test_slow_write(IMGFMT_ZERO_DISCARD, data_fd);
 	test_others();
 	return 0;
 }
