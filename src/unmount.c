@@ -135,54 +135,69 @@ int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
 	return 0;
 }
 
-/* Take away what lies over a mount. Returns whether there is hope that it can be unmounted then. */
-static bool clear_way(const struct mount_entry *entry)
+void unmount_above(const struct mount_entry *entry)
+{
+	struct imgfmt_error why;
+	int r = geteuid() == 0 ? 0 : -EPERM;
+
+	while (r == 0) {
+		_cleanup_mount_entry_ struct mount_entry cover = { 0 };
+
+		r = mountinfo_find_hiding(entry, &cover);
+		if (r == 0)
+			r = unmount_cover(&cover, &why);
+	}
+}
+
+/* The same for what lies over the mount itself. */
+static void clear_way(const struct mount_entry *entry)
 {
 	_cleanup_mount_entry_ struct mount_entry cover = { 0 };
 	struct imgfmt_error why;
-	int r;
 
-	if (geteuid() != 0)
-		return false;
-	r = mountinfo_find_target(entry->target, &cover);
-	/* it has just gone */
-	if (r == -ENOENT || (r == 0 && cover.id == entry->id))
-		return true;
-	if (r < 0 || !mount_entry_is_strangers(&cover))
-		return false;
-	unmount_cover(&cover, &why);
-	return true;
+	if (mountinfo_find_target(entry->target, &cover) == 0 && cover.id != entry->id &&
+	    mount_entry_is_strangers(&cover))
+		unmount_cover(&cover, &why);
 }
 
-/* Try once. Returns as unmount_identity(), or 1 where it is worth another attempt. */
+/* Try once. Returns as unmount_identity(), or 1 where something else was unmounted. */
 static int try_unmount(const struct mount_identity *identity, bool lazy,
 		       struct imgfmt_error *reterr)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
+	if (mountinfo_find_device(identity->device, &entry) == 0)
+		unmount_above(&entry);
+	mount_entry_finish(&entry);
 	r = mountinfo_find_identity(identity, &entry);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));
-	/* covered: the path would lead to the other one */
-	r = entry.covered ? covered(reterr) : unmount_target(identity, entry.target, lazy, reterr);
-	/* or whatever is said comes too late: who was quicker has done the work */
+	if (entry.covered && geteuid() == 0)
+		clear_way(&entry);
+	r = unmount_target(identity, entry.target, lazy, reterr);
+	/* whatever is said comes too late: who was quicker has done the work */
 	if (!mountinfo_is_listed(&entry))
 		return 0;
 	/* somebody may just have laid another one over it, and that is gone in its place */
-	return r == 0 || (r == -EEXIST && clear_way(&entry)) ? 1 : r;
+	return r == 0 ? 1 : r;
+}
+
+/* What mounts that come and go make of an unmount. */
+static bool may_pass(int r)
+{
+	return r == 1 || r == -EEXIST || r == -EACCES || r == -ENOENT || r == -EIO ||
+	       r == -ENOTCONN;
 }
 
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr)
 {
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		int r = try_unmount(identity, lazy, reterr);
+	int r = 1;
 
-		if (r <= 0)
-			return r;
-	}
-	return covered(reterr);
+	for (int attempt = 0; may_pass(r) && attempt < ATTEMPTS; attempt++)
+		r = try_unmount(identity, lazy, reterr);
+	return r == 1 ? covered(reterr) : r;
 }
