@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# An ordinary user mounts over the image and unmounts, again and again, while root exports it. Root is
-# perhaps refused; but what has become usable ends when it is told to, and is not there any more.
+# An ordinary user mounts over the image and unmounts, again and again, while root exports it.
+# Root is perhaps refused; but what has become usable ends when it is told to, and is not there
+# any more.
 . "$(dirname "$0")/lib.sh"
 requires_root
 requires timeout

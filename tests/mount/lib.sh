@@ -421,8 +421,8 @@ become_users_directory()
 	fi
 }
 
-# start_hostile_server MOUNTPOINT [SILENCE | PID | PID:FD]: one of that user's, see hostile-server.c. Sets
-# hostile to its pid.
+# start_hostile_server MOUNTPOINT [SILENCE | PID | PID:FD]: one of that user's, see
+# hostile-server.c. Sets hostile to its pid.
 start_hostile_server()
 {
 	[ -e "$scratch/hostile-server" ] || cp "${HOSTILE_SERVER:?}" "$scratch/hostile-server"

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # What serves an image has given up everything else: each of its threads has a filter of system
-# calls, no privilege and no way to one; and it has nothing open but the image, the mount, what leads
-# to the supervisor, something to print to, and to read how it ends. With --sandbox=off it has given up nothing.
+# calls, no privilege and no way to one; and it has nothing open but the image, the mount, what
+# leads to the supervisor, something to print to, and to read how it ends. With --sandbox=off it
+# has given up nothing.
 . "$(dirname "$0")/lib.sh"
 
 # expect_status NAME REGEX: what /proc says of each thread.

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# libfuse knows where fusermount3 is, though PATH does not lead there: an ordinary user can mount. So
-# he can unmount, too, by a signal and by imgfuse -u.
+# libfuse knows where fusermount3 is, though PATH does not lead there: an ordinary user can mount.
+# So he can unmount, too, by a signal and by imgfuse -u.
 . "$(dirname "$0")/lib.sh"
 
 make_disk

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A server that an image has taken over says what it likes when imgfuse -u asks it for its processes:
-# also of the same user, nobody waits for one that does not itself say so, or lets it go on.
+# A server that an image has taken over says what it likes when imgfuse -u asks it for its
+# processes: also of the same user, nobody waits for one that does not itself say so, or lets it
+# go on.
 . "$(dirname "$0")/lib.sh"
 requires timeout
 user=() # all are of one user
