@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -48,9 +49,13 @@ static uint64_t page_size(void)
 static int open_mount(const struct mount_identity *identity, int flags)
 {
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
+	_cleanup_free_ char *path = NULL;
 	int r = mountinfo_find_identity(identity, &entry);
 
-	return r < 0 ? r : mountinfo_open(entry.target, entry.device, flags);
+	if (r < 0)
+		return r;
+	path = mount_identity_path(identity, &entry);
+	return path ? mountinfo_open(path, entry.device, flags) : -ENOMEM;
 }
 
 /* Be the one whom the kernel tells of an error that it keeps for the next to ask. */

@@ -87,7 +87,6 @@ static bool parse_line(char *line, struct mount_entry *ret)
 		return false;
 	*ret = (struct mount_entry){
 		.id = strtoul(words[0], NULL, 10),
-		.parent = strtoul(words[1], NULL, 10),
 		.device = makedev(major, minor),
 		.user = option_number(options, "user_id="),
 		.group = option_number(options, "group_id="),
@@ -116,12 +115,11 @@ static int copy_entry(const struct mount_entry *entry, struct mount_entry *ret)
 
 /* What to look for: the members that are set. */
 struct wanted {
-	const char *target;               /* the last one there; */
-	unsigned long number;             /* or the one with this; also with a target or a device */
-	const struct mount_entry *below;  /* or of exports the last one that is not this */
-	const char *source;               /* or the first export with it */
-	const struct mount_entry *hidden; /* or the last one that hides this */
-	dev_t device;                     /* or the first one of it */
+	const char *target;              /* the last one there; */
+	unsigned long number;            /* with that or with a device: which has this number */
+	const struct mount_entry *below; /* or of exports the last one that is not this */
+	const char *source;              /* or the first export with it */
+	dev_t device;                    /* or the first one of it */
 	const struct mount_identity *identity;
 };
 
@@ -191,15 +189,33 @@ static bool agrees(const struct mount_identity *identity, const struct sight *si
 	       (identity->unique == 0 || sight->unique == 0 || sight->unique == identity->unique);
 }
 
+char *mount_identity_path(const struct mount_identity *identity, const struct mount_entry *entry)
+{
+	const char *name = strrchr(entry->target, '/');
+	char *path;
+
+	if (identity->directory_fd <= 0 || !name)
+		return strdup(entry->target);
+	return asprintf(&path, "/proc/thread-self/fd/%d%s", identity->directory_fd, name) < 0 ?
+		       NULL :
+		       path;
+}
+
 /* Of what is covered the kernel does not say the number. */
 static bool is_identical(const struct mount_identity *identity, struct mount_entry *entry)
 {
+	_cleanup_free_ char *path = NULL;
 	struct sight sight = { 0 };
 	int r;
 
 	if (entry->device != identity->device || strcmp(entry->source, identity->source) != 0)
 		return false;
-	r = look(AT_FDCWD, entry->target, &sight);
+	path = mount_identity_path(identity, entry);
+	r = path ? look(AT_FDCWD, path, &sight) : -ENOMEM;
+	/* there it is, and this is a copy at another place */
+	if (r == 0 && sight.id != entry->id && identity->unique != 0 &&
+	    sight.unique == identity->unique)
+		return false;
 	entry->covered = r == 0 ? sight.id != entry->id : is_absent(r);
 	return identity->unique == 0 || entry->covered || (r == 0 && agrees(identity, &sight));
 }
@@ -210,34 +226,6 @@ bool mount_identity_is_at(const struct mount_identity *identity, int directory_f
 	int r = look(directory_fd, name, &sight);
 
 	return r == 0 ? agrees(identity, &sight) : !is_absent(r);
-}
-
-static int find(const struct wanted *wanted, struct mount_entry *ret);
-
-/* The file systems that one lies in are no more than there are directories in a path. */
-#define DEPTH_MAX 4096
-
-static bool lies_in(const struct mount_entry *entry, unsigned long id)
-{
-	unsigned long parent = entry->parent;
-
-	for (unsigned int depth = 0; depth < DEPTH_MAX && parent != id; depth++) {
-		_cleanup_mount_entry_ struct mount_entry found = { 0 };
-
-		if (find(&(struct wanted){ .number = parent }, &found) < 0)
-			return false;
-		parent = found.parent;
-	}
-	return parent == id;
-}
-
-static bool hides(const struct mount_entry *entry, const struct mount_entry *hidden)
-{
-	size_t length = strlen(entry->target);
-
-	return mount_entry_is_strangers(entry) &&
-	       strncmp(hidden->target, entry->target, length) == 0 &&
-	       hidden->target[length] == '/' && !lies_in(hidden, entry->id);
 }
 
 static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
@@ -251,9 +239,7 @@ static bool is_wanted(const struct wanted *wanted, struct mount_entry *entry)
 		       (wanted->number == 0 || entry->id == wanted->number);
 	if (wanted->source)
 		return mount_entry_is_ours(entry) && strcmp(entry->source, wanted->source) == 0;
-	if (wanted->hidden)
-		return hides(entry, wanted->hidden);
-	return (wanted->device == 0 || entry->device == wanted->device) &&
+	return entry->device == wanted->device &&
 	       (wanted->number == 0 || entry->id == wanted->number);
 }
 
@@ -275,13 +261,10 @@ static int find(const struct wanted *wanted, struct mount_entry *ret)
 			continue;
 		if (!is_wanted(wanted, &entry))
 			continue;
-		/* what hides another one that hides it too takes that along */
-		if (wanted->hidden && found.target && strlen(found.target) < strlen(entry.target))
-			continue;
 		r = copy_entry(&entry, &found);
 		if (r < 0)
 			return r;
-		if (!wanted->target && !wanted->hidden)
+		if (!wanted->target)
 			break;
 	}
 	if (ferror(file))
@@ -318,11 +301,6 @@ bool mountinfo_is_listed(const struct mount_entry *entry)
 	_cleanup_mount_entry_ struct mount_entry found = { 0 };
 
 	return find(&wanted, &found) != -ENOENT;
-}
-
-int mountinfo_find_hiding(const struct mount_entry *entry, struct mount_entry *ret)
-{
-	return find(&(struct wanted){ .hidden = entry }, ret);
 }
 
 bool mountinfo_hides_export(const struct mount_entry *entry)

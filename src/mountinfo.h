@@ -14,7 +14,6 @@
 
 struct mount_entry {
 	unsigned long id; /* the kernel's, which may be given again */
-	unsigned long parent;
 	dev_t device;
 	bool covered; /* by another mount, which its path leads to; find_identity() only */
 	uid_t user;   /* who mounted it, and whom it lets in; for FUSE only */
@@ -49,13 +48,6 @@ int mountinfo_find_device(dev_t device, struct mount_entry *ret);
 /* Is that very mount still there, wherever? */
 bool mountinfo_is_listed(const struct mount_entry *entry);
 
-/*
- * Find what another user serves and has mounted over a directory above the mount point of @entry,
- * so that its path does not lead there any more; of several the one nearest to the root. What the
- * mount lies in is none. Asks no file system anything. Returns 0, -ENOENT, or another -errno.
- */
-int mountinfo_find_hiding(const struct mount_entry *entry, struct mount_entry *ret);
-
 /* Is there another export of ours at the path of @entry, which lies over it? */
 bool mountinfo_hides_export(const struct mount_entry *entry);
 
@@ -70,7 +62,14 @@ struct mount_identity {
 	dev_t device;
 	uint64_t unique; /* the kernel's number that it never gives twice; 0 before Linux 6.8 */
 	char *source;
+	int directory_fd; /* of the directory with the mount point, not owned; 0: not known */
 };
+
+/*
+ * A path that leads to the mount of @entry, which has that identity: by its directory, whatever has
+ * been mounted above that, or where that is not known its own. Returns it for free(), or NULL.
+ */
+char *mount_identity_path(const struct mount_identity *identity, const struct mount_entry *entry);
 
 /*
  * Learn the identity of the mount of @entry. Returns 0, -ENOMEM, or -ENOENT where its path does not

@@ -306,7 +306,6 @@ static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *
 		/* it has gone, or there is another one */
 		return r < 0 && r != -ENOENT ? r : 1;
 	}
-	unmount_above(&revert.entry);
 	r = mount_identity_init(&revert.identity, &revert.entry);
 	if (r == -ENOENT)
 		return 1;

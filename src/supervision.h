@@ -35,6 +35,7 @@ struct supervisor {
 	int signal_fd;
 	int watch_fd;     /* the caller's, who is gone when its other end is closed; or -1 */
 	int outcome_fd;   /* where whoever waits for the end finds how it went */
+	int directory_fd; /* of the mount point, which is to be found whatever lies over it */
 	int lastwords_fd; /* the server's standard error; or -1: it has ours */
 
 	pid_t server;

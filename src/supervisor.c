@@ -21,9 +21,11 @@
 #include "supervision.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -168,6 +170,7 @@ int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t 
 		.device = device,
 		.unique = unique,
 		.source = strdup(supervisor->place->source),
+		.directory_fd = supervisor->directory_fd,
 	};
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
@@ -182,8 +185,13 @@ int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t 
 		return r;
 	if (!looks_like_ours(&entry, supervisor->place))
 		return -ENOENT;
-	if (!device)
-		return mount_identity_init(&supervisor->mount, &entry);
+	if (!device) {
+		mount_identity_finish(&identity);
+		r = mount_identity_init(&identity, &entry);
+		identity.directory_fd = supervisor->directory_fd;
+	}
+	if (r < 0)
+		return r;
 	supervisor->mount = identity;
 	identity = (struct mount_identity){ 0 };
 	return 0;
@@ -320,6 +328,20 @@ static int watch_server(struct supervisor *supervisor)
 	return supervisor_clean_up(supervisor);
 }
 
+/* The directory that the mount point is in, as O_PATH and never 0; or -1. */
+static int open_directory(const struct place *place)
+{
+	_cleanup_free_ char *directory = strdup(place->mountpoint);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (!slash)
+		return -1;
+	slash[slash == directory] = '\0';
+	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 /* Fork the server. Returns the exit status of the process that it is in. */
 static int start_server(struct supervisor *supervisor, struct inherited *inherited)
 {
@@ -369,7 +391,7 @@ int supervise(const struct options *options, const struct place *place, struct p
 		.helper_fd = -1,
 		.watch_fd = options->watch_fd ? options->watch_fd : -1,
 	};
-	_cleanup_close_ int signal_fd = -1, outcome_fd = -1, lastwords_fd = -1;
+	_cleanup_close_ int signal_fd = -1, outcome_fd = -1, lastwords_fd = -1, directory_fd = -1;
 	const bool confined = options->sandbox && sandbox_is_built();
 	struct inherited inherited = { 0 };
 	int status;
@@ -389,7 +411,9 @@ int supervise(const struct options *options, const struct place *place, struct p
 		inherited_finish(&inherited);
 		return 1;
 	}
+	directory_fd = open_directory(place);
 	supervisor.signal_fd = signal_fd;
+	supervisor.directory_fd = directory_fd;
 	supervisor.outcome_fd = outcome_fd;
 	supervisor.lastwords_fd = lastwords_fd;
 	status = start_server(&supervisor, &inherited);

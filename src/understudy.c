@@ -76,6 +76,7 @@ static void be_helper(struct supervisor *supervisor, int fd)
 		supervisor->signal_fd,
 		supervisor->outcome_fd,
 		supervisor->lastwords_fd,
+		supervisor->directory_fd,
 		supervisor->announcement.pidfile->fd,
 	};
 	struct inherited inherited;

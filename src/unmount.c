@@ -85,15 +85,14 @@ static int covered(struct imgfmt_error *reterr)
 }
 
 /*
- * Unmount @target, which must be that mount. Between looking and unmounting somebody may exchange a
+ * Unmount @entry, which must be that mount. Between looking and unmounting somebody may exchange a
  * directory of his above it: so both go by a descriptor of the last one.
  */
-static int unmount_target(const struct mount_identity *identity, const char *target, bool lazy,
-			  struct imgfmt_error *reterr)
+static int unmount_target(const struct mount_identity *identity, const struct mount_entry *entry,
+			  bool lazy, struct imgfmt_error *reterr)
 {
-	_cleanup_free_ char *directory = strdup(target);
+	_cleanup_free_ char *directory = mount_identity_path(identity, entry), *path = NULL;
 	char *slash = directory ? strrchr(directory, '/') : NULL;
-	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 
 	if (!slash)
@@ -111,7 +110,7 @@ static int unmount_target(const struct mount_identity *identity, const char *tar
 	if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
 	if (errno == EPERM)
-		return unmount_by_helper(target, lazy, reterr);
+		return unmount_by_helper(entry->target, lazy, reterr);
 	if (errno == EBUSY)
 		return imgfmt_error_set(reterr, -EBUSY, "is in use");
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
@@ -135,21 +134,7 @@ int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
 	return 0;
 }
 
-void unmount_above(const struct mount_entry *entry)
-{
-	struct imgfmt_error why;
-	int r = geteuid() == 0 ? 0 : -EPERM;
-
-	while (r == 0) {
-		_cleanup_mount_entry_ struct mount_entry cover = { 0 };
-
-		r = mountinfo_find_hiding(entry, &cover);
-		if (r == 0)
-			r = unmount_cover(&cover, &why);
-	}
-}
-
-/* The same for what lies over the mount itself. */
+/* The same for what lies over a mount, if we are root. */
 static void clear_way(const struct mount_entry *entry)
 {
 	_cleanup_mount_entry_ struct mount_entry cover = { 0 };
@@ -167,9 +152,6 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 	_cleanup_mount_entry_ struct mount_entry entry = { 0 };
 	int r;
 
-	if (mountinfo_find_device(identity->device, &entry) == 0)
-		unmount_above(&entry);
-	mount_entry_finish(&entry);
 	r = mountinfo_find_identity(identity, &entry);
 	if (r == -ENOENT)
 		return 0;
@@ -178,7 +160,7 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 					strerror(-r));
 	if (entry.covered && geteuid() == 0)
 		clear_way(&entry);
-	r = unmount_target(identity, entry.target, lazy, reterr);
+	r = unmount_target(identity, &entry, lazy, reterr);
 	/* whatever is said comes too late: who was quicker has done the work */
 	if (!mountinfo_is_listed(&entry))
 		return 0;

@@ -26,9 +26,3 @@ int unmount_identity(const struct mount_identity *identity, bool lazy, struct im
  * as above.
  */
 int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr);
-
-/*
- * The same for what other users have mounted over directories above a mount, if we are root. Before
- * its path is followed: that would be to ask them.
- */
-void unmount_above(const struct mount_entry *entry);
