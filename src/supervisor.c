@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -328,18 +329,28 @@ static int watch_server(struct supervisor *supervisor)
 	return supervisor_clean_up(supervisor);
 }
 
-/* The directory that the mount point is in, as O_PATH and never 0; or -1. */
+/*
+ * The directory that the mount point is in, as O_PATH and never 0; or -errno. What has just been
+ * mounted over it is not it.
+ */
 static int open_directory(const struct place *place)
 {
 	_cleanup_free_ char *directory = strdup(place->mountpoint);
 	char *slash = directory ? strrchr(directory, '/') : NULL;
 	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int own;
 
 	if (!slash)
-		return -1;
-	slash[slash == directory] = '\0';
-	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		return -ENOMEM;
+	*slash = '\0';
+	fd = open(slash == directory ? "/" : directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstatat(fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return own < 0 ? -errno : own;
 }
 
 /* Fork the server. Returns the exit status of the process that it is in. */
@@ -412,6 +423,11 @@ int supervise(const struct options *options, const struct place *place, struct p
 		return 1;
 	}
 	directory_fd = open_directory(place);
+	if (directory_fd < 0) {
+		log_error("%s: %s", options->mountpoint, strerror(-directory_fd));
+		inherited_finish(&inherited);
+		return 1;
+	}
 	supervisor.signal_fd = signal_fd;
 	supervisor.directory_fd = directory_fd;
 	supervisor.outcome_fd = outcome_fd;
