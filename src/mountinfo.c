@@ -189,16 +189,28 @@ static bool agrees(const struct mount_identity *identity, const struct sight *si
 	       (identity->unique == 0 || sight->unique == 0 || sight->unique == identity->unique);
 }
 
+/* Is anything mounted at @path, which leads into the directory @directory_fd? */
+static bool has_mount(int directory_fd, const char *path)
+{
+	struct sight own, sight;
+
+	return look_by(directory_fd, &own) == 0 && look(AT_FDCWD, path, &sight) == 0 &&
+	       sight.id != own.id;
+}
+
 char *mount_identity_path(const struct mount_identity *identity, const struct mount_entry *entry)
 {
+	_cleanup_free_ char *path = NULL;
 	const char *name = strrchr(entry->target, '/');
-	char *path;
 
 	if (identity->directory_fd <= 0 || !name)
 		return strdup(entry->target);
-	return asprintf(&path, "/proc/thread-self/fd/%d%s", identity->directory_fd, name) < 0 ?
-		       NULL :
-		       path;
+	if (asprintf(&path, "/proc/thread-self/fd/%d%s", identity->directory_fd, name) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	/* or it was moved, or this is a copy at another place */
+	return has_mount(identity->directory_fd, path) ? steal_ptr(path) : strdup(entry->target);
 }
 
 /* Of what is covered the kernel does not say the number. */
@@ -217,7 +229,10 @@ static bool is_identical(const struct mount_identity *identity, struct mount_ent
 	    sight.unique == identity->unique)
 		return false;
 	entry->covered = r == 0 ? sight.id != entry->id : is_absent(r);
-	return identity->unique == 0 || entry->covered || (r == 0 && agrees(identity, &sight));
+	/* where we may not look it is the one that it was when we could */
+	if (r < 0 && !entry->covered)
+		return entry->id == identity->id;
+	return identity->unique == 0 || entry->covered || agrees(identity, &sight);
 }
 
 bool mount_identity_is_at(const struct mount_identity *identity, int directory_fd, const char *name)
@@ -323,15 +338,15 @@ int mountinfo_find_identity(const struct mount_identity *identity, struct mount_
 	return find(&(struct wanted){ .identity = identity }, ret);
 }
 
-int mountinfo_open_quietly(const struct mount_entry *entry)
+int mountinfo_open_uppermost(const char *path, struct mount_entry *ret)
 {
-	_cleanup_close_ int fd = open_quietly(AT_FDCWD, entry->target);
+	_cleanup_close_ int fd = open_quietly(AT_FDCWD, path);
 	struct sight sight;
 	int r = fd < 0 ? fd : look_by(fd, &sight);
 
-	if (r < 0)
-		return r;
-	return sight.id == entry->id && sight.device == entry->device ? steal_fd(&fd) : -ENOENT;
+	if (r == 0)
+		r = find(&(struct wanted){ .number = sight.id, .device = sight.device }, ret);
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 int mountinfo_open(const char *path, dev_t device, int flags)
@@ -363,6 +378,7 @@ int mount_identity_init(struct mount_identity *identity, const struct mount_entr
 		return -ENOENT;
 	*identity = (struct mount_identity){
 		.device = entry->device,
+		.id = entry->id,
 		.unique = sight.unique,
 		.source = strdup(entry->source),
 	};

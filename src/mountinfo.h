@@ -60,14 +60,16 @@ bool mountinfo_is_export(dev_t device);
  */
 struct mount_identity {
 	dev_t device;
-	uint64_t unique; /* the kernel's number that it never gives twice; 0 before Linux 6.8 */
+	uint64_t unique;  /* the kernel's number that it never gives twice; 0 before Linux 6.8 */
+	unsigned long id; /* the kernel's, which may be given again; or 0 */
 	char *source;
 	int directory_fd; /* of the directory with the mount point, not owned; 0: not known */
 };
 
 /*
- * A path that leads to the mount of @entry, which has that identity: by its directory, whatever has
- * been mounted above that, or where that is not known its own. Returns it for free(), or NULL.
+ * A path that leads to the mount of @entry, which may have that identity: by the directory,
+ * whatever has been mounted above that, where a mount is found there, or else its own. Returns it
+ * for free(), or NULL.
  */
 char *mount_identity_path(const struct mount_identity *identity, const struct mount_entry *entry);
 
@@ -103,10 +105,10 @@ bool mount_identity_is_at(const struct mount_identity *identity, int directory_f
 int mountinfo_open(const char *path, dev_t device, int flags);
 
 /*
- * A descriptor of the root of the mount of @entry, as O_PATH, without asking who serves it
- * anything. Returns it or -errno: -ENOENT where its path leads to another one.
+ * Open the root of the uppermost mount at @path, as O_PATH, and find out which that is, without
+ * asking who serves it anything. Returns a descriptor or -errno.
  */
-int mountinfo_open_quietly(const struct mount_entry *entry);
+int mountinfo_open_uppermost(const char *path, struct mount_entry *ret);
 
 /*
  * Resolve @path to an absolute one without symlinks. Works also where the last component is a

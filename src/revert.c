@@ -302,9 +302,9 @@ static int revert_uppermost(const char *target, bool lazy, struct imgfmt_error *
 	if (r < 0)
 		return r;
 	if (is_cover(&revert.entry)) {
-		r = unmount_cover(&revert.entry, reterr);
+		r = unmount_cover(target, reterr);
 		/* it has gone, or there is another one */
-		return r < 0 && r != -ENOENT ? r : 1;
+		return r < 0 && r != -ENOENT && r != -EEXIST ? r : 1;
 	}
 	r = mount_identity_init(&revert.identity, &revert.entry);
 	if (r == -ENOENT)
@@ -330,5 +330,5 @@ int revert_export(const char *path, bool lazy, struct imgfmt_error *reterr)
 		if (r <= 0)
 			return r;
 	}
-	return imgfmt_error_set(reterr, -EBUSY, "mounts come and go there");
+	return imgfmt_error_set(reterr, -EBUSY, "other mounts lie over it, or come and go there");
 }

@@ -191,6 +191,7 @@ int supervisor_find_mount(struct supervisor *supervisor, dev_t device, uint64_t 
 		r = mount_identity_init(&identity, &entry);
 		identity.directory_fd = supervisor->directory_fd;
 	}
+	identity.id = entry.id;
 	if (r < 0)
 		return r;
 	supervisor->mount = identity;
@@ -338,17 +339,19 @@ static int open_directory(const struct place *place)
 	_cleanup_free_ char *directory = strdup(place->mountpoint);
 	char *slash = directory ? strrchr(directory, '/') : NULL;
 	_cleanup_close_ int fd = -1;
-	struct stat st;
+	struct statx stx;
 	int own;
 
 	if (!slash)
 		return -ENOMEM;
 	*slash = '\0';
 	fd = open(slash == directory ? "/" : directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstatat(fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fd < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -ENOENT;
+	/* what another one has mounted there is asked nothing, and may let us not in */
+	if (statx(fd, slash + 1, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0 &&
+	    errno != EACCES)
+		return -errno;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	return own < 0 ? -errno : own;
 }

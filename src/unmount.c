@@ -116,33 +116,36 @@ static int unmount_target(const struct mount_identity *identity, const struct mo
 	return imgfmt_error_set(reterr, -errno, "%s", strerror(errno));
 }
 
-int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr)
+int unmount_cover(const char *path, struct imgfmt_error *reterr)
 {
-	_cleanup_close_ int fd = mountinfo_open_quietly(cover);
-	char path[64];
+	_cleanup_mount_entry_ struct mount_entry cover = { 0 };
+	_cleanup_close_ int fd = mountinfo_open_uppermost(path, &cover);
+	char link[64];
 	int r;
 
 	if (fd < 0)
 		return imgfmt_error_set(reterr, fd, "%s", strerror(-fd));
-	/* a descriptor leads to this mount or to none: what has been below it stays */
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
-	r = umount2(path, MNT_DETACH) < 0 ? -errno : 0;
-	if (r < 0 && mountinfo_is_listed(cover))
-		return imgfmt_error_set(reterr, r, "%s", strerror(-r));
+	if (!mount_entry_is_strangers(&cover))
+		return covered(reterr);
+	/* by a descriptor, which leads to nothing that has been below it, whatever becomes of it */
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", fd);
+	r = umount2(link, MNT_DETACH) < 0 ? -errno : 0;
+	if (mountinfo_is_listed(&cover))
+		return imgfmt_error_set(reterr, r < 0 ? r : -EEXIST,
+					"cannot remove what lies over it");
 	log_warning("%s: removed a mount of the user with the id %u that lay over the export",
-		    cover->target, (unsigned int)cover->user);
+		    cover.target, (unsigned int)cover.user);
 	return 0;
 }
 
-/* The same for what lies over a mount, if we are root. */
-static void clear_way(const struct mount_entry *entry)
+/* Take away what lies over a mount, if we are root. */
+static void clear_way(const struct mount_identity *identity, const struct mount_entry *entry)
 {
-	_cleanup_mount_entry_ struct mount_entry cover = { 0 };
+	_cleanup_free_ char *path = mount_identity_path(identity, entry);
 	struct imgfmt_error why;
 
-	if (mountinfo_find_target(entry->target, &cover) == 0 && cover.id != entry->id &&
-	    mount_entry_is_strangers(&cover))
-		unmount_cover(&cover, &why);
+	if (path && geteuid() == 0)
+		unmount_cover(path, &why);
 }
 
 /* Try once. Returns as unmount_identity(), or 1 where something else was unmounted. */
@@ -158,11 +161,14 @@ static int try_unmount(const struct mount_identity *identity, bool lazy,
 	if (r < 0)
 		return imgfmt_error_set(reterr, r, "cannot read /proc/self/mountinfo: %s",
 					strerror(-r));
-	if (entry.covered && geteuid() == 0)
-		clear_way(&entry);
+	if (entry.covered)
+		clear_way(identity, &entry);
 	r = unmount_target(identity, &entry, lazy, reterr);
 	/* whatever is said comes too late: who was quicker has done the work */
 	if (!mountinfo_is_listed(&entry))
+		return 0;
+	/* what has that number now may be another one, where none is never given twice */
+	if (r == 0 && identity->unique == 0 && !entry.covered)
 		return 0;
 	/* somebody may just have laid another one over it, and that is gone in its place */
 	return r == 0 ? 1 : r;

@@ -21,8 +21,8 @@
 int unmount_identity(const struct mount_identity *identity, bool lazy, struct imgfmt_error *reterr);
 
 /*
- * Detach what another user has mounted over an export, where we may, and say so. No imgfuse does
- * that, and however it ends is nothing to whoever wants to see the export end. Returns 0 or -errno
- * as above.
+ * Detach what another user has mounted over an export at @path, where we may, and say so. No
+ * imgfuse does that, and however it ends is nothing to whoever wants to see the export end. Returns
+ * 0, or -errno as above: -ENOENT and -EEXIST where something else is there, or was meanwhile.
  */
-int unmount_cover(const struct mount_entry *cover, struct imgfmt_error *reterr);
+int unmount_cover(const char *path, struct imgfmt_error *reterr);

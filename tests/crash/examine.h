@@ -26,7 +26,7 @@ struct examination {
 struct finding {
 	struct state_name name; /* life.error says what is wrong where point is SIZE_MAX */
 	enum survival survival;
-	char text[480];
+	char text[800];
 };
 
 /* Look at the states of a life. Returns whether something is wrong, and sets *ret then. */
