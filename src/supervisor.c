@@ -331,8 +331,8 @@ static int watch_server(struct supervisor *supervisor)
 }
 
 /*
- * The directory that the mount point is in, as O_PATH and never 0; or -errno. What has just been
- * mounted over it is not it.
+ * The directory that the mount point is in, as O_PATH and never 0; or -errno. Where another one has
+ * just been mounted over it, the export is found by its path, see mount_identity_path().
  */
 static int open_directory(const struct place *place)
 {
